@@ -1,0 +1,100 @@
+"""Coalescing: a batch of records becomes at most one action a product."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from consumer.catalogue import Catalogue
+from consumer.content import fingerprint
+from consumer.types import DeadLetter, Outcome, Plan, Record, Upsert
+from producer.events import BadEvent, Deletion, Product, decode_event
+
+
+class Coalescer:
+    """Compares events with what was applied before them, in this batch or earlier; changes nothing itself."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        dim: int,
+        refusal: Callable[[Product], str | None],
+        fact_attributes: frozenset[str],
+    ) -> None:
+        self._catalogue = catalogue
+        self._dim = dim
+        self._refusal = refusal
+        self._fingerprint = fingerprint(fact_attributes)
+
+    def plan(self, records: Sequence[Record]) -> Plan:
+        """Decode and coalesce. A bad event becomes a dead letter and does not supersede a good one before it."""
+        draft = _Draft()
+        for record in records:
+            try:
+                outcome = self._add(draft, record)
+            except BadEvent as bad:
+                draft.letters.append(DeadLetter(record, bad.reason, str(bad)))
+                outcome = "dead_letter"
+            draft.outcomes[outcome] += 1
+            if outcome in CHANGING:
+                draft.changing.append(record)
+        return Plan(
+            list(draft.upserts.values()), list(draft.deletions), draft.letters, draft.outcomes, draft.changing
+        )
+
+    def _add(self, draft: _Draft, record: Record) -> Outcome:
+        event = decode_event(record.key, record.value, record.headers)
+        if isinstance(event, Deletion):
+            return self._delete(draft, event.id)
+        return self._upsert(draft, event, record)
+
+    def _delete(self, draft: _Draft, id: str) -> Outcome:
+        pending = draft.upserts.pop(id, None)
+        known = self._catalogue.get(id)
+        if known is not None and id not in draft.deletions:
+            draft.deletions[id] = None
+            return "deleted"
+        return "unchanged" if pending is None else "deleted"
+
+    def _upsert(self, draft: _Draft, product: Product, record: Record) -> Outcome:
+        known = None if product.id in draft.deletions else self._catalogue.get(product.id)
+        before = draft.upserts.get(product.id) or known
+        if before is not None and product.version is not None and before.version is not None:
+            if product.version < before.version:
+                return "stale"
+            if product.version == before.version:
+                return "duplicate"
+        content, facts = self._fingerprint(product)
+        if before is not None and content == before.content and facts == before.facts:
+            return "unchanged"
+        embed = known is None or content != known.content
+        if embed:
+            self._check_encodable(product)
+        draft.deletions.pop(product.id, None)
+        draft.upserts[product.id] = Upsert(product, record, content, facts, product.version, embed)
+        return "embedded" if before is None or content != before.content else "facts"
+
+    def _check_encodable(self, product: Product) -> None:
+        if product.embedding is None:
+            refusal = self._refusal(product)
+            if refusal is not None:
+                raise BadEvent("NothingToEncode", refusal)
+        elif len(product.embedding) != self._dim:
+            raise BadEvent(
+                "InvalidEmbedding",
+                f"embedding has {len(product.embedding)} dimensions, this generation has {self._dim}: "
+                "send vectors of the model that this generation was built with",
+            )
+
+
+CHANGING: frozenset[Outcome] = frozenset({"embedded", "facts", "deleted"})
+
+
+class _Draft(msgspec.Struct):
+    upserts: dict[str, Upsert] = {}
+    deletions: dict[str, None] = {}
+    letters: list[DeadLetter] = []
+    outcomes: Counter[Outcome] = msgspec.field(default_factory=Counter)
+    changing: list[Record] = []

@@ -1,0 +1,41 @@
+"""The exact index: brute force over a matrix. The truth that the others are tested against."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from consumer.types import Slots, Vectors
+
+
+class ExactIndex:
+    """Compares a query with every live vector."""
+
+    def __init__(self, dim: int) -> None:
+        self._slots: Slots = np.empty(0, np.int32)
+        self._vectors: Vectors = np.empty((0, dim), np.float32)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def add(self, slots: Slots, vectors: Vectors) -> None:
+        """Add vectors [n, dim]."""
+        self._slots = np.concatenate([self._slots, slots])
+        self._vectors = np.concatenate([self._vectors, vectors])
+
+    def remove(self, slots: Slots) -> None:
+        """Take slots out."""
+        unknown = np.setdiff1d(slots, self._slots)
+        if len(unknown):
+            raise KeyError(f"slots {unknown.tolist()} are not in the index")
+        keep = ~np.isin(self._slots, slots)
+        self._slots = self._slots[keep]
+        self._vectors = self._vectors[keep]
+
+    def search(self, vectors: Vectors, k: int) -> Slots:
+        """The exact nearest, ties broken by slot."""
+        found = np.full((len(vectors), k), -1, np.int32)
+        distances = 1 - vectors @ self._vectors.T
+        for row, distance in enumerate(distances):
+            order = np.lexsort((self._slots, distance))[:k]
+            found[row, : len(order)] = self._slots[order]
+        return found

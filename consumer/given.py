@@ -1,0 +1,33 @@
+"""The encoder of a generation without a model: every event brings its own vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from consumer.errors import EncoderFailed
+from consumer.types import Vectors
+from producer.events import Product
+
+REMEDY = "send embedding, or set KINSTREAM_MODEL to the folder of a model bundle"
+
+
+class GivenVectors:
+    """Encodes nothing."""
+
+    name = "none"
+    provider = "none"
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def refusal(self, product: Product) -> str | None:
+        """A product without a vector is refused."""
+        return f"product {product.id} has no embedding and there is no model: {REMEDY}"
+
+    def encode(self, products: Sequence[Product]) -> Vectors:
+        """Never possible; refusal() keeps products away from here."""
+        raise EncoderFailed(f"there is no model to encode {len(products)} products with: {REMEDY}")
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Never possible."""
+        raise EncoderFailed(f"there is no model to encode {len(texts)} texts with: set KINSTREAM_MODEL")

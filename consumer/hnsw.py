@@ -1,0 +1,172 @@
+"""The approximate index: hnswlib made safe.
+
+hnswlib is told never to reuse a label: a slot that returns gets a new label, since updating in place is slower and, with a
+free slot at hand, answers the label twice. The dead stay in its graph, so when they outnumber the living the next index is
+built beside this one, a few products at every call, and then takes over: no call ever waits for a rebuild.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hnswlib
+import numpy as np
+from numpy.typing import NDArray
+
+from consumer.types import Slots, Vectors
+
+M = 16
+EF_CONSTRUCTION = 100
+EF_SEARCH = 120
+FIRST_CAPACITY = 1024
+COMPACT_FROM = 1024
+"""Dead labels below this number are not worth a compaction."""
+MOVES = 4
+"""Products moved to the next index for each product added or removed while compacting."""
+
+
+class HnswIndex:
+    """An HNSW graph over inner products of normalised vectors; deterministic for a given order of calls."""
+
+    def __init__(self, dim: int) -> None:
+        self._dim = dim
+        self._live = _Graph(dim, FIRST_CAPACITY)
+        self._next: _Graph | None = None
+        self._to_move: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    @property
+    def dead(self) -> int:
+        """Deleted vectors that still take memory."""
+        return self._live.dead
+
+    @property
+    def compacting(self) -> bool:
+        """Whether the next index is being built."""
+        return self._next is not None
+
+    def add(self, slots: Slots, vectors: Vectors) -> None:
+        """Add vectors [n, dim]."""
+        if not len(slots):
+            return
+        self._live.add(slots, vectors)
+        if self._next is not None:
+            self._next.add(slots, vectors)
+        self._compact(len(slots) * MOVES)
+
+    def remove(self, slots: Slots) -> None:
+        """Mark slots as deleted."""
+        if not len(slots):
+            return
+        self._live.remove(slots)
+        if self._next is not None:
+            self._next.remove(self._next.known(slots))
+        self._compact(len(slots) * MOVES)
+
+    def search(self, vectors: Vectors, k: int) -> Slots:
+        """The approximately nearest."""
+        return self._live.search(vectors, k)
+
+    def _compact(self, moves: int) -> None:
+        if self._next is None:
+            if self._live.dead < max(COMPACT_FROM, len(self._live)):
+                return
+            self._next = _Graph(self._dim, FIRST_CAPACITY)
+            self._to_move = self._live.slots().tolist()
+        self._move(self._next, moves)
+        if not self._to_move:
+            self._live, self._next = self._next, None
+
+    def _move(self, target: _Graph, moves: int) -> None:
+        chunk = np.array(self._to_move[-moves:], np.int32)
+        del self._to_move[-moves:]
+        chunk = np.setdiff1d(self._live.known(chunk), target.known(chunk))
+        target.add(chunk, self._live.vectors(chunk))
+
+
+class _Graph:
+    """One hnswlib index and the two maps between its labels and our slots."""
+
+    def __init__(self, dim: int, capacity: int) -> None:
+        self._hnsw = hnswlib.Index("ip", dim)
+        self._hnsw.init_index(capacity, M=M, ef_construction=EF_CONSTRUCTION, random_seed=1)
+        self._slot_of: Slots = np.full(capacity, -1, np.int32)
+        self._label_of: NDArray[np.int64] = np.full(capacity, -1, np.int64)
+        self._labels = 0
+        self.dead = 0
+
+    def __len__(self) -> int:
+        return self._labels - self.dead
+
+    def slots(self) -> Slots:
+        """All live slots."""
+        return np.flatnonzero(self._label_of >= 0).astype(np.int32)
+
+    def known(self, slots: Slots) -> Slots:
+        """Those of the slots that are live here."""
+        inside = slots[slots < len(self._label_of)]
+        return inside[self._label_of[inside] >= 0]
+
+    def vectors(self, slots: Slots) -> Vectors:
+        """The vectors [n, dim] of live slots."""
+        return np.asarray(self._hnsw.get_items(self._label_of[slots]), np.float32).reshape(len(slots), -1)
+
+    def add(self, slots: Slots, vectors: Vectors) -> None:
+        if not len(slots):
+            return
+        self._reserve(self._labels + len(slots), int(slots.max()) + 1)
+        labels = np.arange(self._labels, self._labels + len(slots), dtype=np.int64)
+        self._hnsw.add_items(vectors, labels, num_threads=1)
+        self._slot_of[labels] = slots
+        self._label_of[slots] = labels
+        self._labels += len(slots)
+
+    def remove(self, slots: Slots) -> None:
+        if len(self.known(slots)) < len(slots):
+            unknown = np.setdiff1d(slots, self.known(slots))
+            raise KeyError(f"slots {unknown.tolist()} are not in the index")
+        for label in self._label_of[slots].tolist():
+            self._hnsw.mark_deleted(label)
+        self._label_of[slots] = -1
+        self.dead += len(slots)
+
+    def search(self, vectors: Vectors, k: int) -> Slots:
+        """hnswlib refuses a k above the number of live items, and at times a smaller one that its walk did not fill."""
+        found = np.full((len(vectors), k), -1, np.int32)
+        reach = min(k, len(self))
+        if reach == 0 or not len(vectors):
+            return found
+        self._hnsw.set_ef(max(EF_SEARCH, 2 * reach))
+        try:
+            labels, _ = self._hnsw.knn_query(vectors, k=reach, num_threads=1)
+            found[:, :reach] = self._slot_of[labels.astype(np.int64)]
+        except RuntimeError:
+            for row, vector in enumerate(vectors):
+                hits = self._search_narrower(vector, reach)
+                found[row, : len(hits)] = hits
+        return found
+
+    def _search_narrower(self, vector: Vectors, reach: int) -> Slots:
+        while reach:
+            try:
+                labels, _ = self._hnsw.knn_query(vector[None], k=reach, num_threads=1)
+                hits: Slots = self._slot_of[labels[0].astype(np.int64)]
+                return hits
+            except RuntimeError:
+                reach //= 2
+        return np.empty(0, np.int32)
+
+    def _reserve(self, labels: int, slots: int) -> None:
+        if labels > len(self._slot_of):
+            larger = max(labels, len(self._slot_of) * 3 // 2)
+            self._hnsw.resize_index(larger)
+            self._slot_of = _extended(self._slot_of, larger)
+        if slots > len(self._label_of):
+            self._label_of = _extended(self._label_of, max(slots, len(self._label_of) * 3 // 2))
+
+
+def _extended(array: NDArray[Any], length: int) -> NDArray[Any]:
+    tail = np.full(length - len(array), -1, array.dtype)
+    return np.concatenate([array, tail])

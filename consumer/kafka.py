@@ -1,0 +1,263 @@
+"""The source on Kafka.
+
+Every service of a generation needs every partition, so the partitions are assigned, not shared out by the group; the group
+only keeps the committed offsets, for monitoring and for telling new events from those that were readable before a restart.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_INVALID,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from consumer.errors import ServerUnavailable
+from consumer.types import Batch, DeadLetter, Offsets, Record
+
+log = structlog.get_logger(__name__)
+
+REQUEST_TIMEOUT = 10.0
+"""Seconds that the brokers have for an answer."""
+DISCOVER_SECONDS = 30.0
+"""How often to look for partitions that were added."""
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+
+
+class KafkaSource:
+    """Reads all partitions of a topic from the beginning."""
+
+    def __init__(
+        self,
+        config: Mapping[str, str],
+        topic: str,
+        group: str,
+        linger: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._topic = topic
+        self._linger = linger
+        self._clock = clock
+        self._address = config["bootstrap.servers"]
+        self._consumer = Consumer(_consumer_config(config, group))
+        self._producer = Producer(_producer_config(config))
+        self._positions: Offsets = {}
+        self._ends: Offsets = {}
+        self._committed: Offsets = {}
+        self._stored: Offsets = {}
+        self._discovered = clock()
+        self._assign(self._partitions())
+
+    def poll(self, max_records: int, timeout: float) -> Batch:
+        """Wait for a first record, then at most the linger time for more."""
+        if self._clock() - self._discovered > DISCOVER_SECONDS:
+            self._discover()
+        messages = self._consumer.consume(1, timeout)
+        if messages and max_records > 1:
+            messages += self._consumer.consume(max_records - 1, self._linger)
+        batch = self._batch(messages)
+        self._positions.update(batch.offsets)
+        return batch
+
+    def commit(self, offsets: Offsets) -> None:
+        """Send the offsets; the answer is awaited by the next poll or by close."""
+        if not offsets:
+            return
+        partitions = [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]
+        try:
+            self._consumer.commit(offsets=partitions, asynchronous=True)
+        except KafkaException as error:
+            raise self._unavailable(error) from error
+
+    def committed(self) -> Offsets:
+        """The group's offsets as they were at start."""
+        return self._committed
+
+    def caught_up(self) -> bool:
+        """Whether everything that the topic held at start has been read."""
+        return all(self._positions.get(partition, 0) >= end for partition, end in self._ends.items())
+
+    def dead_letter(self, letters: Sequence[DeadLetter]) -> None:
+        """Produce to the dead-letter topic and wait for the brokers' word on each."""
+        failures: list[KafkaError] = []
+
+        def report(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                failures.append(error)
+
+        for letter in letters:
+            self._produce(letter, report)
+        if self._producer.flush(REQUEST_TIMEOUT):
+            self._producer.purge()
+            self._producer.flush(REQUEST_TIMEOUT)
+        if failures:
+            raise self._unavailable(failures[0])
+
+    def lag(self) -> Offsets:
+        """High watermark, as of the last fetch - offset committed."""
+        lags: Offsets = {}
+        for topic, number in self._ends:
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, number), cached=True)
+            lags[topic, number] = max(0, high - self._stored.get((topic, number), 0))
+        return lags
+
+    def ping(self) -> None:
+        """Ask the brokers for the topic."""
+        try:
+            self._consumer.list_topics(self._topic, timeout=2.0)
+        except KafkaException as error:
+            raise self._unavailable(error) from error
+
+    def close(self) -> None:
+        """Wait for the last commit and leave."""
+        self._producer.flush(REQUEST_TIMEOUT)
+        self._consumer.close()
+
+    def _produce(self, letter: DeadLetter, report: Callable[[KafkaError | None, Message], None]) -> None:
+        record = letter.record
+        while True:
+            try:
+                self._producer.produce(
+                    f"{self._topic}.dlq",
+                    key=record.key,
+                    value=record.value,
+                    headers=[*(record.headers or []), *_reasons(letter)],
+                    on_delivery=report,
+                )
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+
+    def _partitions(self) -> list[int]:
+        try:
+            metadata = self._consumer.list_topics(self._topic, timeout=REQUEST_TIMEOUT).topics[self._topic]
+        except KafkaException as error:
+            raise self._unavailable(error) from error
+        if metadata.error is not None:
+            raise self._unavailable(metadata.error)
+        return sorted(metadata.partitions)
+
+    def _assign(self, partitions: list[int]) -> None:
+        wanted = [TopicPartition(self._topic, number) for number in partitions]
+        try:
+            committed = self._consumer.committed(wanted, timeout=REQUEST_TIMEOUT)
+            ends = {
+                (self._topic, number): self._consumer.get_watermark_offsets(
+                    TopicPartition(self._topic, number), timeout=REQUEST_TIMEOUT
+                )
+                for number in partitions
+            }
+        except KafkaException as error:
+            raise self._unavailable(error) from error
+        fresh = {(p.topic, p.partition): p.offset for p in committed if p.offset != OFFSET_INVALID}
+        self._committed |= fresh
+        self._stored |= fresh
+        self._ends |= {partition: high for partition, (low, high) in ends.items() if high > low}
+        self._positions |= dict.fromkeys(ends, 0)
+        self._consumer.incremental_assign(
+            [TopicPartition(self._topic, n, OFFSET_BEGINNING) for n in partitions]
+        )
+
+    def _discover(self) -> None:
+        self._discovered = self._clock()
+        try:
+            added = [number for number in self._partitions() if (self._topic, number) not in self._positions]
+            if added:
+                log.info("partitions were added", topic=self._topic, partitions=added)
+                self._assign(added)
+        except ServerUnavailable as error:
+            log.warning("cannot look for new partitions now", reason=str(error))
+
+    def _batch(self, messages: Sequence[Message]) -> Batch:
+        """The records among the messages. Errors are raised only when there is no record that would be lost with them."""
+        records: list[Record] = []
+        offsets: Offsets = {}
+        failure: KafkaError | None = None
+        for message in messages:
+            error = message.error()
+            if error is None:
+                record = _record(message)
+                records.append(record)
+                offsets[record.topic, record.partition] = record.offset + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._at_end(message)
+            else:
+                failure = error
+        if failure is not None and not records:
+            raise self._unavailable(failure)
+        return Batch(records, offsets)
+
+    def _at_end(self, message: Message) -> None:
+        """The end of a partition may lie behind the last record: transaction markers take offsets too."""
+        partition = (self._topic, message.partition() or 0)
+        self._positions[partition] = max(self._positions.get(partition, 0), message.offset() or 0)
+
+    def _unavailable(self, error: object) -> ServerUnavailable:
+        return ServerUnavailable(
+            f"Kafka at {self._address} cannot serve topic {self._topic} ({error}); start it, or set KINSTREAM_KAFKA"
+        )
+
+
+def _record(message: Any) -> Record:
+    """Typed Any: the library types every field of a message as optional, those of a record never are."""
+    kind, milliseconds = message.timestamp()
+    return Record(
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        time.time() if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds / 1000,
+        message.key(),
+        message.value(),
+        message.headers(),
+    )
+
+
+def _reasons(letter: DeadLetter) -> list[tuple[str, bytes]]:
+    record = letter.record
+    reasons = {
+        "class": letter.reason,
+        "message": letter.message,
+    }
+    origin = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": round(record.timestamp * 1000),
+    }
+    errors = [(f"kinstream.error.{name}", text.encode()) for name, text in reasons.items()]
+    return errors + [(f"kinstream.{name}", str(value).encode()) for name, value in origin.items()]
+
+
+def _consumer_config(config: Mapping[str, str], group: str) -> dict[str, str | int | bool | float]:
+    return {
+        **config,
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        "fetch.message.max.bytes": MAX_RECORD_BYTES,
+        "fetch.wait.max.ms": 100,
+        "fetch.error.backoff.ms": 100,
+    }
+
+
+def _producer_config(config: Mapping[str, str]) -> dict[str, str | int | bool | float]:
+    return {
+        **config,
+        "enable.idempotence": True,
+        "acks": "all",
+        "linger.ms": 0,
+        "message.max.bytes": MAX_RECORD_BYTES,
+        "message.timeout.ms": int(REQUEST_TIMEOUT * 1000),
+    }

@@ -1,0 +1,134 @@
+"""The service's main loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from threading import Event
+
+import structlog
+
+from consumer.auditor import Auditor
+from consumer.catalogue import Catalogue
+from consumer.metrics import Metrics
+from consumer.patience import Patience
+from consumer.pipeline import Applied, Pipeline
+from consumer.ports import Source, Store
+from consumer.types import Batch, Changes, Record
+
+log = structlog.get_logger(__name__)
+
+IDLE_SECONDS = 0.5
+"""Longest wait for a record before the loop turns anyway."""
+MEASURE_SECONDS = 1.0
+"""How often lag and catalogue size are measured."""
+
+
+class Loop:
+    """Keeps a store in step with a source.
+
+    The order of a commit. A crash between any two steps loses nothing, since the offsets come last and a restart reads
+    the topic again:
+
+    1. apply the batch to the state in memory;
+    2. send what cannot be applied to the dead-letter topic;
+    3. write the changed lists and the cards to the store;
+    4. commit the offsets.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        pipeline: Pipeline,
+        catalogue: Catalogue,
+        store: Store,
+        metrics: Metrics,
+        auditor: Auditor,
+        max_batch: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.stopping = Event()
+        self.caught_up = False
+        self.turned_at = clock()
+        self.catalogue = catalogue
+        self.pipeline = pipeline
+        self.store = store
+        self.source = source
+        self.patience = Patience(self.stopping, self._turn)
+        self._metrics = metrics
+        self._auditor = auditor
+        self._max_batch = max_batch
+        self._clock = clock
+        self._measured_at = 0.0
+
+    def run(self) -> None:
+        """Run until ``stopping`` is set.
+
+        Raises:
+            ServerUnavailable: a server did not answer when the service was stopped.
+            EncoderFailed: the encoder no longer works.
+        """
+        while not self.stopping.is_set():
+            self.step()
+
+    def step(self) -> None:
+        """One batch, in the order of a commit; an idle moment goes to the auditor."""
+        batch = self.poll()
+        if batch.records:
+            applied = self.apply(batch)
+            self.publish(self.pipeline.changes(applied), applied.plan.changing)
+            self.commit(batch)
+        else:
+            self._auditor.turn(self._clock())
+
+    def poll(self) -> Batch:
+        """The next batch, maybe empty."""
+        self._turn()
+        self._measure()
+        return self.patience.call(lambda: self.source.poll(self._max_batch, IDLE_SECONDS))
+
+    def apply(self, batch: Batch) -> Applied:
+        """Steps 1 and 2: apply to the state, and send away what cannot be applied."""
+        applied = self.pipeline.apply(batch)
+        self._send_letters(applied)
+        self._metrics.batch(applied.plan.outcomes)
+        return applied
+
+    def publish(self, changes: Changes, changing: Sequence[Record]) -> None:
+        """Step 3: make the changes readable, and measure how old the records are by then."""
+        with self._metrics.stage("publish"):
+            self.patience.call(lambda: self.store.write(changes, self._clock()))
+        self._metrics.lists_written(len(changes.lists))
+        readable = self._clock()
+        self._metrics.freshness.observe([readable - record.timestamp for record in changing])
+
+    def commit(self, batch: Batch) -> None:
+        """Step 4."""
+        with self._metrics.stage("commit"):
+            self.patience.call(lambda: self.source.commit(batch.offsets))
+
+    def _send_letters(self, applied: Applied) -> None:
+        """Letters from before the committed offsets were sent before the restart."""
+        committed = self.source.committed()
+        letters = [letter for letter in applied.plan.letters if is_new(letter.record, committed)]
+        for letter in letters:
+            record = letter.record
+            where = f"{record.topic}/{record.partition}@{record.offset}"
+            log.warning("dead letter", record=where, reason=letter.reason, message=letter.message)
+        if letters:
+            self.patience.call(lambda: self.source.dead_letter(letters))
+
+    def _turn(self) -> None:
+        self.turned_at = self._clock()
+
+    def _measure(self) -> None:
+        if self.turned_at - self._measured_at >= MEASURE_SECONDS:
+            self._measured_at = self.turned_at
+            self._metrics.lag(self.source.lag())
+            unavailable = self.catalogue.unavailable
+            self._metrics.products(len(self.catalogue) - unavailable, unavailable)
+
+
+def is_new(record: Record, committed: dict[tuple[str, int], int]) -> bool:
+    """Whether a record lies behind the offsets that were committed before the start."""
+    return record.offset >= committed.get((record.topic, record.partition), 0)

@@ -1,0 +1,151 @@
+"""State and a batch in, changes out: nothing here talks to a server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import msgspec
+import numpy as np
+
+from consumer.batch import Coalescer
+from consumer.catalogue import Catalogue
+from consumer.content import card_fields, without_facts
+from consumer.errors import EncoderFailed
+from consumer.neighbours import NeighbourGraph
+from consumer.ports import Encoder
+from consumer.types import Batch, CardWrite, Changes, DeadLetter, ListWrite, Plan, Slots, Upsert, Vectors
+
+Stage = Callable[[str], AbstractContextManager[None]]
+"""Times a named stage of the work."""
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What applying a batch did: ``touched`` are the slots whose lists changed."""
+
+    plan: Plan
+    touched: Slots
+    cards: list[CardWrite]
+    removed: list[str]
+
+
+class Pipeline:
+    """Decode, coalesce, encode, index: the product catalogue and its neighbour graph as one state.
+
+    ``lock`` guards the state: hold it to read the graph or the catalogue from another thread.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        graph: NeighbourGraph,
+        catalogue: Catalogue,
+        fact_attributes: frozenset[str],
+        stage: Stage,
+    ) -> None:
+        self.lock = threading.Lock()
+        self._encoder = encoder
+        self._graph = graph
+        self._catalogue = catalogue
+        self._fact_attributes = fact_attributes
+        self._coalescer = Coalescer(catalogue, encoder.dim, encoder.refusal, fact_attributes)
+        self._stage = stage
+
+    def apply(self, batch: Batch) -> Applied:
+        """Apply a batch to the state.
+
+        Raises:
+            EncoderFailed: the encoder fails on everything, not on one product of the batch.
+        """
+        with self._stage("decode"):
+            plan = self._coalescer.plan(batch.records)
+        with self._stage("encode"):
+            plan, vectors = self._encoded(plan)
+        with self._stage("index"), self.lock:
+            return self._indexed(plan, vectors)
+
+    def changes(self, applied: Applied) -> Changes:
+        """What readers must see of an applied batch."""
+        return Changes(self.lists(applied.touched), applied.cards, applied.removed, len(self._catalogue))
+
+    def lists(self, slots: Slots) -> list[ListWrite]:
+        """The published lists of slots [n]."""
+        near, similarities = self._graph.best(slots)
+        id_of = self._catalogue.id_of
+        return [
+            ListWrite(
+                id_of(slot), [(id_of(z), score) for z, score in zip(row, scores, strict=True) if z >= 0]
+            )
+            for slot, row, scores in zip(slots.tolist(), near.tolist(), similarities.tolist(), strict=True)
+        ]
+
+    def _encoded(self, plan: Plan) -> tuple[Plan, Vectors]:
+        wanted = [upsert for upsert in plan.upserts if upsert.embed]
+        vectors = np.zeros((len(wanted), self._encoder.dim), np.float32)
+        by_encoder = [row for row, upsert in enumerate(wanted) if upsert.product.embedding is None]
+        for row, upsert in enumerate(wanted):
+            if upsert.product.embedding is not None:
+                vectors[row] = _normalised(upsert.product.embedding)
+        failed = self._encode(wanted, by_encoder, vectors) if by_encoder else {}
+        if not failed:
+            return plan, vectors
+        keep = [row for row in range(len(wanted)) if row not in failed]
+        return _without(plan, {wanted[row].product.id: why for row, why in failed.items()}), vectors[keep]
+
+    def _encode(self, wanted: Sequence[Upsert], rows: list[int], vectors: Vectors) -> dict[int, str]:
+        """Encode rows into vectors; halves a failing batch until the culprits are alone. Returns row -> reason."""
+        try:
+            products = [without_facts(wanted[row].product, self._fact_attributes) for row in rows]
+            vectors[rows] = self._encoder.encode(products)
+        except EncoderFailed as error:
+            if len(rows) == 1:
+                self._encoder.encode_texts(["probe"])
+                return {rows[0]: str(error)}
+            half = len(rows) // 2
+            return self._encode(wanted, rows[:half], vectors) | self._encode(wanted, rows[half:], vectors)
+        return {}
+
+    def _indexed(self, plan: Plan, vectors: Vectors) -> Applied:
+        placed: list[int] = []
+        shown: list[int] = []
+        hidden: list[int] = []
+        cards: list[CardWrite] = []
+        for upsert in plan.upserts:
+            product = upsert.product
+            before = self._catalogue.get(product.id)
+            was_available = before is not None and before.available
+            known, gone = self._catalogue.put(upsert)
+            cards.append(CardWrite(product.id, card_fields(product), gone))
+            if upsert.embed:
+                placed.append(known.slot)
+            if product.available and (upsert.embed or not was_available):
+                shown.append(known.slot)
+            elif was_available and not product.available and not upsert.embed:
+                hidden.append(known.slot)
+        dropped = [self._catalogue.pop(id).slot for id in plan.deletions]
+        touched = self._graph.apply(_slots(dropped), _slots(hidden), _slots(shown), _slots(placed), vectors)
+        return Applied(plan, touched, cards, plan.deletions)
+
+
+def _slots(slots: list[int]) -> Slots:
+    return np.array(slots, np.int32)
+
+
+def _normalised(embedding: Sequence[float]) -> Vectors:
+    vector = np.array(embedding, np.float64)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def _without(plan: Plan, failed: dict[str, str]) -> Plan:
+    """The plan without the products that the encoder fails on; they become dead letters."""
+    letters = [
+        DeadLetter(upsert.record, "EncoderFailed", failed[upsert.product.id])
+        for upsert in plan.upserts
+        if upsert.product.id in failed
+    ]
+    outcomes = plan.outcomes.copy()
+    outcomes.subtract({"embedded": len(letters)})
+    outcomes.update({"dead_letter": len(letters)})
+    upserts = [upsert for upsert in plan.upserts if upsert.product.id not in failed]
+    return msgspec.structs.replace(plan, upserts=upserts, letters=plan.letters + letters, outcomes=outcomes)

@@ -1,0 +1,170 @@
+"""What readers ask Redis and how its answers are read: shared by the readers, sync and asyncio, and the scans."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import redis
+import redis.asyncio
+
+from consumer import keys
+from consumer.config import masked
+from consumer.errors import KinstreamError, ServerUnavailable
+
+TIMEOUT = 5.0
+"""Seconds without an answer before Redis counts as unavailable."""
+
+Card = dict[str, str]
+"""The facts shown beside a product; a fact that is not known is absent."""
+
+Question = Callable[[Any], object]
+"""Queues one command on a pipeline, of whichever client."""
+
+
+class UnknownProduct(KinstreamError):
+    """No card: the product was never readable in this generation, or was deleted."""
+
+
+class NoGeneration(KinstreamError):
+    """No generation is live yet, so there is nothing to read."""
+
+
+class Neighbour(NamedTuple):
+    """One entry of a list; ``score`` is the cosine similarity."""
+
+    id: str
+    score: float
+
+
+class LiveName:
+    """Remembers the name of the live generation for ``ttl`` seconds, or for ever when it is given."""
+
+    def __init__(
+        self, ttl: float, clock: Callable[[], float] = time.monotonic, fixed: str | None = None
+    ) -> None:
+        self._ttl = ttl
+        self._clock = clock
+        self._name, self._until = fixed, float("inf") if fixed else float("-inf")
+
+    def remembered(self) -> str | None:
+        """The name, or None when it must be asked."""
+        return self._name if self._clock() < self._until else None
+
+    def remember(self, answer: bytes | str | None) -> str:
+        """Take the answer of ``GET kin:live``."""
+        if answer is None:
+            raise NoGeneration(
+                "no generation is live yet: start the service (kinstream run) and wait until it is ready"
+            )
+        name = text(answer)
+        self._name, self._until = name, self._clock() + self._ttl
+        return name
+
+
+def connect(url: str) -> redis.Redis:
+    """A client for a Redis URL; nothing is sent yet.
+
+    Raises:
+        KinstreamError: not a Redis URL.
+    """
+    try:
+        return redis.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+    except ValueError as error:
+        raise _bad_url(url, error) from None
+
+
+def connect_async(url: str) -> redis.asyncio.Redis:
+    """``connect`` for asyncio."""
+    try:
+        return redis.asyncio.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+    except ValueError as error:
+        raise _bad_url(url, error) from None
+
+
+def address(server: object) -> str:
+    """How errors name a server: the URL without its password, or where a client connects to."""
+    if isinstance(server, str):
+        return masked(server)
+    pool = getattr(server, "connection_pool", None)
+    if pool is None:
+        return "the given client's cluster"
+    where = pool.connection_kwargs
+    return str(where.get("path") or f"{where.get('host', 'localhost')}:{where.get('port', 6379)}")
+
+
+@contextmanager
+def answering(where: str) -> Iterator[None]:
+    """Turns the client's errors into ours.
+
+    Raises:
+        ServerUnavailable: Redis at ``where`` does not answer.
+        KinstreamError: it answers with an error.
+    """
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ClusterDownError) as error:
+        raise ServerUnavailable(
+            f"Redis at {where} does not answer ({error}); start it, or set KINSTREAM_REDIS"
+        ) from error
+    except redis.RedisError as error:
+        raise KinstreamError(f"Redis at {where} refused a command ({error}); see kinstream doctor") from error
+
+
+def queue(pipeline: Any, questions: Sequence[Question]) -> Any:
+    """Queue all questions; what remains is to execute the pipeline."""
+    for question in questions:
+        question(pipeline)
+    return pipeline
+
+
+def list_questions(generation: str, id: str, k: int) -> list[Question]:
+    """Ask for the best ``k`` of a list, and whether the product is known."""
+    if k < 1:
+        raise ValueError(f"k is {k}: ask for at least one neighbour")
+    return [
+        lambda pipeline: pipeline.zrevrange(keys.list_key(generation, id), 0, k - 1, withscores=True),
+        lambda pipeline: pipeline.hlen(keys.card_key(generation, id)),
+    ]
+
+
+def card_questions(generation: str, ids: Sequence[str]) -> list[Question]:
+    """Ask for the cards of some products."""
+    names = [keys.card_key(generation, id) for id in ids]
+    return [lambda pipeline, name=name: pipeline.hgetall(name) for name in names]
+
+
+def parse_list(answers: Sequence[Any], generation: str, id: str) -> list[Neighbour]:
+    """Read the answers to ``list_questions``."""
+    members, facts = answers
+    if not facts:
+        raise UnknownProduct(
+            f"product {id!r} is not in generation {generation}: it was never published, or was deleted"
+        )
+    return neighbours(members)
+
+
+def neighbours(members: Sequence[tuple[bytes | str, float]]) -> list[Neighbour]:
+    """Read a sorted set with its scores."""
+    return [Neighbour(text(member), float(score)) for member, score in members]
+
+
+def parse_cards(answers: Sequence[Mapping[bytes | str, bytes | str]]) -> list[Card | None]:
+    """Read the answers to ``card_questions``; no fields means no such product."""
+    return [fields(answer) or None for answer in answers]
+
+
+def fields(answer: Mapping[bytes | str, bytes | str]) -> Card:
+    """Read a hash."""
+    return {text(name): text(value) for name, value in answer.items()}
+
+
+def text(value: bytes | str) -> str:
+    """Clients answer in bytes or text, as they were made."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _bad_url(url: str, error: ValueError) -> KinstreamError:
+    return KinstreamError(f"{masked(url)} is not a Redis URL ({error}): expected redis://host:port/database")
