@@ -1,36 +1,70 @@
-"""The product event: formats in, one value out. Shared by the producer and the consumer."""
+"""The product event: formats in, one value out. Shared by the producer and the consumer.
+
+Three formats are told apart by content: the plain JSON product object, CloudEvents 1.0 (structured and binary), and the
+Debezium change envelope with or without its ``schema``/``payload`` wrapper. A null value deletes the key's product.
+"""
 
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET
 
-class Product(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The full state of one product (CONTRACT section 1, product object)."""
+from producer.envelopes import Headers, from_cloud_event, from_envelope, is_cloud_event, key_id, key_text
+from producer.product import BadEvent, Deletion, Product, Wire, explained, product_from, product_of, short
 
-    id: str
-    title: str | None = None
-    description: str | None = None
-    brand: str | None = None
-    category: str | None = None
-    price: float | None = None
-    currency: str | None = None
-    image: str | None = None
-    attributes: dict[str, str | int | float | bool | list[str]] | None = None
-    available: bool = True
-    version: int | None = None
-    updated_at: str | None = None
-    embedding: list[float] | None = None
+__all__ = ["BadEvent", "Deletion", "Headers", "Product", "decode_event", "encode_product", "product_from"]
+
+MAX_VALUE_BYTES = 1024 * 1024
+
+_decode = msgspec.json.Decoder(Wire).decode
+_encode = msgspec.json.Encoder().encode
 
 
-class Deletion(msgspec.Struct, frozen=True):
-    """The product with this id is gone."""
+def decode_event(key: bytes | None, value: bytes | None, headers: Headers | None) -> Product | Deletion:
+    """Decode one Kafka record.
 
-    id: str
+    Raises:
+        BadEvent: the record is none of the formats, or breaks a rule of the product object.
+    """
+    if value is None:
+        return _deletion(key)
+    if len(value) > MAX_VALUE_BYTES:
+        raise BadEvent("TooLarge", f"value has {len(value)} bytes, at most {MAX_VALUE_BYTES} are allowed: shorten it")
+    if headers and is_cloud_event(headers):
+        return from_cloud_event(key, value, headers)
+    try:
+        wire = _decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _other_format(key, value, error)
+    if wire.specversion is not UNSET or wire.op is not UNSET or wire.payload is not UNSET:
+        enveloped = from_envelope(key, value)
+        if enveloped is not None:
+            return enveloped
+    return product_of(wire, key_text(key))
 
 
-class BadEvent(ValueError):
-    """An event that cannot be applied; ``reason`` is a short class name, the message names field, value, remedy."""
+def encode_product(product: Product) -> bytes:
+    """The plain JSON object; what is unknown is left out."""
+    return _encode(product)
 
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+
+def _deletion(key: bytes | None) -> Deletion:
+    id = key_id(key)
+    if id is None:
+        raise BadEvent("BadKey", "key=None with a null value: a deletion needs the product id as its key")
+    return Deletion(id)
+
+
+def _other_format(key: bytes | None, value: bytes, error: Exception) -> Product | Deletion:
+    """The value is no plain product: maybe an envelope, else say what is wrong with it."""
+    try:
+        value.decode()
+    except UnicodeDecodeError as broken:
+        raise BadEvent("NotUtf8", f"value has a broken byte at {broken.start} ({broken.reason}): send UTF-8") from None
+    enveloped = from_envelope(key, value)
+    if enveloped is not None:
+        return enveloped
+    fields = msgspec.json.decode(value)
+    if isinstance(error, msgspec.ValidationError):
+        raise explained(error, fields) from None
+    raise BadEvent("NotJson", f"value={short(value)} is not JSON: send a JSON object")

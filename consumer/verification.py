@@ -1,0 +1,154 @@
+"""The exact check: every list recomputed from the exported vectors and compared with what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from consumer.types import Export, Vectors
+
+ROWS = 1024
+"""Lists checked at a time."""
+COLUMNS = 8192
+"""Products they are compared with at a time: ROWS x COLUMNS float32 scores (32 MiB) is all that is held."""
+TIE = 1e-5
+"""A member counts as right when its exact score is at most this far below the k-th best: the rounding of float32."""
+MIN_RECALL = 0.995
+MAX_FINDINGS = 5
+
+Positions = NDArray[np.int64]
+Scores = NDArray[np.float32]
+
+
+class Stored(NamedTuple):
+    """What a store has of one product: its list, best first, and whether it has a card."""
+
+    neighbours: Sequence[tuple[str, float]]
+    card: bool
+
+
+class Verification(msgspec.Struct):
+    """The result.
+
+    Attributes:
+        recall: right members / members there should be, over all checked lists; 1 when there should be none.
+        ghosts: members that are deleted, unavailable, or the product itself.
+        missing: checked products without card, or without list though they have neighbours.
+        orphans: stored ids that no product has.
+        score_error: worst difference between a stored score and the exact cosine.
+        checked: number of lists compared.
+        findings: the first few faults, for people.
+    """
+
+    recall: float = 1.0
+    ghosts: int = 0
+    missing: int = 0
+    orphans: int = 0
+    score_error: float = 0.0
+    checked: int = 0
+    findings: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the lists are as good as promised."""
+        return self.recall >= MIN_RECALL and self.ghosts == 0
+
+
+def verify(
+    export: Export,
+    fetch: Callable[[Sequence[str]], Sequence[Stored]],
+    stored_ids: Iterable[str],
+    sample: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verification:
+    """Compare the stored lists with the exact ones.
+
+    Args:
+        export: the truth: every product, its vector, whether it is available.
+        fetch: what is stored of some products, in their order.
+        stored_ids: every id that has a list or card; repeats do no harm.
+        sample: check only this many lists, drawn at random.
+        seed: of that draw.
+        progress: called with (lists done, lists in all).
+    """
+    check = _Check(export)
+    chosen = _chosen(len(export.ids), sample, seed)
+    for start in range(0, len(chosen), ROWS):
+        rows = chosen[start : start + ROWS]
+        check.block(rows, fetch([export.ids[row] for row in rows]))
+        progress(start + len(rows), len(chosen))
+    return check.result(set(stored_ids))
+
+
+def exact_best(export: Export, rows: Positions, k: int) -> Scores:
+    """Each row's k best exact scores among the other available products: float32 [rows, k], padded with -inf.
+
+    In no order but that column 0 is the worst of them.
+    """
+    best = np.full((len(rows), k), -np.inf, np.float32)
+    queries = export.vectors[rows]
+    for start in range(0, len(export.ids), COLUMNS):
+        scores = queries @ export.vectors[start : start + COLUMNS].T
+        scores[:, ~export.available[start : start + COLUMNS]] = -np.inf
+        own = rows - start
+        inside = np.flatnonzero((own >= 0) & (own < scores.shape[1]))
+        scores[inside, own[inside]] = -np.inf
+        best = _merged(best, scores)
+    return best
+
+
+def _merged(best: Scores, scores: Scores) -> Scores:
+    """The k best of both; only the few scores that beat a row's worst are looked at twice."""
+    row, column = np.nonzero(scores > best[:, :1])
+    counts = np.bincount(row, minlength=len(best))
+    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    fresh = np.full((len(best), int(counts.max(initial=0))), -np.inf, np.float32)
+    fresh[row, place] = scores[row, column]
+    both = np.concatenate([best, fresh], axis=1)
+    return np.partition(both, fresh.shape[1], axis=1)[:, fresh.shape[1] :]
+
+
+class _Check:
+    """Counts what is found, block by block."""
+
+    def __init__(self, export: Export) -> None:
+        self._export = export
+        self._rows = {id: row for row, id in enumerate(export.ids)}
+        self._available = int(export.available.sum())
+        self._right = self._expected = 0
+        self._result = Verification()
+
+    def block(self, rows: Positions, stored: Sequence[Stored]) -> None:
+        best = exact_best(self._export, rows, self._export.generation.k)
+        for row, worst, found in zip(rows.tolist(), best[:, 0].tolist(), stored, strict=True):
+            self._compare(row, worst, found)
+
+    def result(self, stored_ids: set[str]) -> Verification:
+        orphans = stored_ids - self._rows.keys()
+        for id in sorted(orphans)[:MAX_FINDINGS]:
+            self._note(f"{id} is stored but no product has that id")
+        self._result.orphans = len(orphans)
+        self._result.recall = self._right / self._expected if self._expected else 1.0
+        return self._result
+
+    def _compare(self, row: int, worst: float, found: Stored) -> None:
+        export, result = self._export, self._result
+        k = export.generation.k
+        expected = min(k, self._available - int(export.available[row]))
+        result.checked += 1
+        self._expected += expected
+        if not found.card or (expected and not found.neighbours):
+            result.missing += 1
+            self._note(f"{export.ids[row]} has no {'list' if found.card else 'card'}")
+        known = [(self._rows[id], score) for id, score in found.neighbours if id in self._rows]
+        exact = self._exact(row, [member for member, _ in known])
+        self._score_errors([score for _, score in known], exact)
+        alive = [self._alive(row, member) for member, _ in known]
+        self._ghosts(row, found, {known[i][0] for i in range(len(known)) if alive[i]})
+        right = sum(ok and score >= worst - TIE for ok, score in zip(alive[:k], exact[:k].tolist(), strict=True))
+        self._right += min(right, expected)
