@@ -10,7 +10,19 @@ import redis
 
 from consumer import keys
 from consumer.errors import KinstreamError
-from consumer.queries import Question, address, answering, connect, fields, neighbours, queue, text
+from consumer.queries import (
+    Question,
+    address,
+    answering,
+    ask,
+    connect,
+    fields,
+    has_card,
+    neighbours,
+    queue,
+    text,
+    whole_list,
+)
 from consumer.types import Generation
 from consumer.verification import Stored
 
@@ -68,11 +80,10 @@ class Generations:
     def _promote_at_once(self, client: redis.Redis, name: str) -> str | None:
         for _ in range(ATTEMPTS):
             with client.pipeline(transaction=True) as pipeline:
-                pipeline.watch(keys.live_key(), keys.meta_key(name))
+                pipeline.watch(keys.live_key(), keys.meta_key(name))  # type: ignore[no-untyped-call]
                 old = self._checked(pipeline, name)
                 pipeline.multi()
-                for step in _steps(name, old):
-                    step(pipeline)
+                queue(pipeline, _steps(name, old))
                 try:
                     pipeline.execute()
                     return old
@@ -84,7 +95,7 @@ class Generations:
         """The keys lie on several nodes: readers follow ``kin:live`` alone, so each state in between is sound."""
         old = self._checked(self._client, name)
         for step in _steps(name, old):
-            step(self._client)
+            ask(self._client, step)
         return old
 
     def _checked(self, client: Any, name: str) -> str | None:
@@ -109,8 +120,7 @@ class StoredGeneration:
         with answering(self._address):
             answers = queue(self._client.pipeline(transaction=False), self._questions(ids)).execute()
         return [
-            Stored(neighbours(members), facts > 0)
-            for members, facts in zip(answers[::2], answers[1::2], strict=True)
+            Stored(neighbours(members), facts > 0) for members, facts in zip(answers[::2], answers[1::2], strict=True)
         ]
 
     def ids(self) -> Iterator[str]:
@@ -123,17 +133,16 @@ class StoredGeneration:
 
     def _questions(self, ids: Sequence[str]) -> Iterator[Question]:
         for id in ids:
-            members, card = keys.list_key(self._name, id), keys.card_key(self._name, id)
-            yield lambda pipeline, key=members: pipeline.zrevrange(key, 0, -1, withscores=True)
-            yield lambda pipeline, key=card: pipeline.hlen(key)
+            yield whole_list(self._name, id)
+            yield has_card(self._name, id)
 
 
 def _steps(name: str, old: str | None) -> Iterator[Question]:
     """The writes of a promotion, in the order that is safe when a crash comes between them."""
-    yield lambda client: client.set(keys.live_key(), name)
-    yield lambda client: client.hset(keys.meta_key(name), "state", "live")
+    yield "set", keys.live_key(), name
+    yield "hset", keys.meta_key(name), "state", "live"
     if old is not None and old != name:
-        yield lambda client: client.hset(keys.meta_key(old), "state", "retired")
+        yield "hset", keys.meta_key(old), "state", "retired"
 
 
 def _generation(name: str, meta: dict[str, str], live: str | None) -> Generation:

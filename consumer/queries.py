@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -20,8 +20,8 @@ TIMEOUT = 5.0
 Card = dict[str, str]
 """The facts shown beside a product; a fact that is not known is absent."""
 
-Question = Callable[[Any], object]
-"""Queues one command on a pipeline, of whichever client."""
+Question = tuple[Any, ...]
+"""The name of a client's method, and its arguments."""
 
 
 class UnknownProduct(KinstreamError):
@@ -42,9 +42,7 @@ class Neighbour(NamedTuple):
 class LiveName:
     """Remembers the name of the live generation for ``ttl`` seconds, or for ever when it is given."""
 
-    def __init__(
-        self, ttl: float, clock: Callable[[], float] = time.monotonic, fixed: str | None = None
-    ) -> None:
+    def __init__(self, ttl: float, clock: Callable[[], float] = time.monotonic, fixed: str | None = None) -> None:
         self._ttl = ttl
         self._clock = clock
         self._name, self._until = fixed, float("inf") if fixed else float("-inf")
@@ -113,27 +111,39 @@ def answering(where: str) -> Iterator[None]:
         raise KinstreamError(f"Redis at {where} refused a command ({error}); see kinstream doctor") from error
 
 
-def queue(pipeline: Any, questions: Sequence[Question]) -> Any:
+def queue(pipeline: Any, questions: Iterable[Question]) -> Any:
     """Queue all questions; what remains is to execute the pipeline."""
     for question in questions:
-        question(pipeline)
+        ask(pipeline, question)
     return pipeline
+
+
+def ask(client: Any, question: Question) -> Any:
+    """Ask a client, or queue the question on a pipeline."""
+    method, *arguments = question
+    return getattr(client, method)(*arguments)
 
 
 def list_questions(generation: str, id: str, k: int) -> list[Question]:
     """Ask for the best ``k`` of a list, and whether the product is known."""
     if k < 1:
         raise ValueError(f"k is {k}: ask for at least one neighbour")
-    return [
-        lambda pipeline: pipeline.zrevrange(keys.list_key(generation, id), 0, k - 1, withscores=True),
-        lambda pipeline: pipeline.hlen(keys.card_key(generation, id)),
-    ]
+    return [whole_list(generation, id, k), has_card(generation, id)]
+
+
+def whole_list(generation: str, id: str, k: int = 0) -> Question:
+    """Ask for a list with its scores: the best ``k``, or all of it."""
+    return "zrevrange", keys.list_key(generation, id), 0, k - 1, True
+
+
+def has_card(generation: str, id: str) -> Question:
+    """Ask for the number of facts on a card: none means no such product."""
+    return "hlen", keys.card_key(generation, id)
 
 
 def card_questions(generation: str, ids: Sequence[str]) -> list[Question]:
     """Ask for the cards of some products."""
-    names = [keys.card_key(generation, id) for id in ids]
-    return [lambda pipeline, name=name: pipeline.hgetall(name) for name in names]
+    return [("hgetall", keys.card_key(generation, id)) for id in ids]
 
 
 def parse_list(answers: Sequence[Any], generation: str, id: str) -> list[Neighbour]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer.types import Export, Vectors
+from consumer.types import Export
 
 ROWS = 1024
 """Lists checked at a time."""
@@ -124,9 +125,9 @@ class _Check:
         self._result = Verification()
 
     def block(self, rows: Positions, stored: Sequence[Stored]) -> None:
-        best = exact_best(self._export, rows, self._export.generation.k)
-        for row, worst, found in zip(rows.tolist(), best[:, 0].tolist(), stored, strict=True):
-            self._compare(row, worst, found)
+        worst = exact_best(self._export, rows, self._export.generation.k)[:, 0]
+        for row, score, found in zip(rows.tolist(), worst.tolist(), stored, strict=True):
+            self._compare(row, score, found)
 
     def result(self, stored_ids: set[str]) -> Verification:
         orphans = stored_ids - self._rows.keys()
@@ -137,18 +138,45 @@ class _Check:
         return self._result
 
     def _compare(self, row: int, worst: float, found: Stored) -> None:
-        export, result = self._export, self._result
-        k = export.generation.k
-        expected = min(k, self._available - int(export.available[row]))
-        result.checked += 1
+        """Compare one list, given the exact score of the last that belongs on it."""
+        expected = min(self._export.generation.k, self._available - int(self._export.available[row]))
+        self._result.checked += 1
         self._expected += expected
+        self._absence(row, expected, found)
+        exact = self._exact(row, found)
+        alive = [self._alive(row, id) for id, _ in found.neighbours]
+        self._right += min(expected, sum(ok and score >= worst - TIE for ok, score in zip(alive, exact, strict=True)))
+
+    def _absence(self, row: int, expected: int, found: Stored) -> None:
         if not found.card or (expected and not found.neighbours):
-            result.missing += 1
-            self._note(f"{export.ids[row]} has no {'list' if found.card else 'card'}")
-        known = [(self._rows[id], score) for id, score in found.neighbours if id in self._rows]
-        exact = self._exact(row, [member for member, _ in known])
-        self._score_errors([score for _, score in known], exact)
-        alive = [self._alive(row, member) for member, _ in known]
-        self._ghosts(row, found, {known[i][0] for i in range(len(known)) if alive[i]})
-        right = sum(ok and score >= worst - TIE for ok, score in zip(alive[:k], exact[:k].tolist(), strict=True))
-        self._right += min(right, expected)
+            self._result.missing += 1
+            self._note(f"{self._export.ids[row]} has no {'list' if found.card else 'card'}")
+
+    def _exact(self, row: int, found: Stored) -> list[float]:
+        """Exact scores of the members, -inf for those that do not exist; notes how far the stored ones are off."""
+        members = [self._rows.get(id, -1) for id, _ in found.neighbours]
+        exact: Scores = self._export.vectors[members] @ self._export.vectors[row]
+        exact[np.array(members, np.int64) < 0] = -np.inf
+        errors = [abs(score - true) for (_, score), true in zip(found.neighbours, exact.tolist(), strict=True)]
+        self._result.score_error = max([self._result.score_error, *filter(math.isfinite, errors)])
+        return list(exact.tolist())
+
+    def _alive(self, row: int, id: str) -> bool:
+        """Whether a member may be on the row's list; counts it as a ghost if not."""
+        member = self._rows.get(id)
+        if member is not None and member != row and self._export.available[member]:
+            return True
+        why = "is deleted" if member is None else "is the product itself" if member == row else "is unavailable"
+        self._result.ghosts += 1
+        self._note(f"the list of {self._export.ids[row]} names {id}, which {why}")
+        return False
+
+    def _note(self, finding: str) -> None:
+        if len(self._result.findings) < MAX_FINDINGS:
+            self._result.findings.append(finding)
+
+
+def _chosen(products: int, sample: int | None, seed: int) -> Positions:
+    if sample is None or sample >= products:
+        return np.arange(products)
+    return np.sort(np.random.default_rng(seed).choice(products, sample, replace=False))

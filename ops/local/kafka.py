@@ -1,0 +1,86 @@
+"""A real Apache Kafka broker: KRaft, one node, jars from Maven."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import socket
+import subprocess
+import uuid
+from pathlib import Path
+
+from packages import require
+from processes import Server, ServerError
+
+HERE = Path(__file__).resolve().parent
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+JVM = ["-Xms128m", "-Xmx384m", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=128m", "-XX:+ExitOnOutOfMemoryError"]
+
+
+def kafka(folder: Path, port: int, cache: Path) -> Server:
+    """The broker, ready to be started: jars fetched, settings written, storage formatted."""
+    require(["java", "mvn"])
+    jars = _jars(cache)
+    java = ["java", *JVM, f"-Dlog4j2.configurationFile={HERE / 'log4j2.yaml'}", "-cp", f"{jars}/*"]
+    settings = folder / "server.properties"
+    if not settings.exists():
+        settings.write_text(_settings(folder, port))
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        format_command = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)]
+        _run([*java, *format_command, "--ignore-formatted"], folder)
+    return Server("kafka", folder, port, [*java, "kafka.Kafka", str(settings)], start_seconds=90)
+
+
+def _jars(cache: Path) -> Path:
+    jars = cache / "kafka-libs"
+    if not jars.exists():
+        print("fetching Apache Kafka …", flush=True)
+        partial = cache / "kafka-libs.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies"]
+        _run([*command, f"-DoutputDirectory={partial}"], cache)
+        partial.rename(jars)
+    return jars
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        end = "\n".join((done.stdout + done.stderr).strip().splitlines()[-5:])
+        raise ServerError(f"{command[0]} failed, is the network there and the disk not full?\n{end}")
+
+
+def _settings(folder: Path, port: int) -> str:
+    """Everything of one node has one replica; the controller listens on any free port."""
+    controller = _free_port()
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": folder / "data",
+        "auto.create.topics.enable": "false",
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 4,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "group.initial.rebalance.delay.ms": 0,
+        "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
+        "message.max.bytes": MAX_MESSAGE_BYTES,
+        "replica.fetch.max.bytes": MAX_MESSAGE_BYTES,
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
