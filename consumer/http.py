@@ -1,83 +1,35 @@
-"""The service's HTTP side: metrics, health, readiness, the export, and search. Every request has a thread of its own."""
+"""The HTTP server: a bounded number of connections, a thread each, and nothing that a client can break."""
 
 from __future__ import annotations
 
-import json
 import shutil
+import socket
 import socketserver
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from tempfile import SpooledTemporaryFile
-from typing import IO, Annotated, Any, NamedTuple, Protocol
+from io import BytesIO
+from typing import Any
 
-import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
-from consumer.errors import EncoderFailed, KinstreamError, ServerUnavailable
-from consumer.snapshot import write_export
-from consumer.types import Export
+from consumer.errors import KinstreamError
+from consumer.routes import BadRequest, Response, Routes, Running, json_response
+
+__all__ = ["HttpServer", "Running", "serve"]
 
 log = structlog.get_logger(__name__)
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes of a request's body."""
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 32
 """Requests served at a time; more are closed at once."""
 SOCKET_TIMEOUT = 30.0
 """Seconds that a client may keep a connection without moving a byte."""
-IDLE_LIMIT = 60.0
-"""Seconds after which a main loop that has not turned counts as stuck."""
-IN_MEMORY = 16 * 1024 * 1024
-GENERATION_HEADER = "Kinstream-Generation"
-JSON = "application/json"
-
-
-class Running(Protocol):
-    """What the HTTP side asks of the service, from other threads than its own."""
-
-    def export(self) -> Export:
-        """The catalogue between two batches."""
-
-    def search(self, text: str | None, image: bytes | None, k: int) -> list[tuple[str, float]]:
-        """The nearest products: (id, cosine similarity), best first."""
-
-    def generation_name(self) -> str:
-        """The generation that is served."""
-
-    def checks(self) -> dict[str, str | None]:
-        """Readiness: name of a check -> what is wrong, or None."""
-
-    def idle_seconds(self) -> float:
-        """Seconds since the main loop last turned."""
-
-
-class Search(msgspec.Struct):
-    """The body of ``POST /search``; the image is base64 of an image file."""
-
-    text: str | None = None
-    image: bytes | None = None
-    k: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
-
-
-class Response(NamedTuple):
-    """What a route answers; ``body`` is read to its end and closed."""
-
-    status: int
-    content_type: str
-    body: bytes | IO[bytes]
-    headers: Mapping[str, str] = {}
-
-
-class BadRequest(Exception):
-    """The client asked for something that cannot be answered; the message is for them."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
+MAX_DRAINED = 4 * MAX_BODY
+"""Bytes of a refused body that are still taken, so that its sender gets to read why."""
 
 
 class HttpServer:
@@ -111,84 +63,8 @@ def serve(port: int, running: Running, registry: CollectorRegistry, host: str = 
         return HttpServer(_Server((host, port), partial(_Handler, routes)))
     except OSError as error:
         raise KinstreamError(
-            f"cannot listen on {host}:{port} ({error.strerror}): set KINSTREAM_METRICS_PORT to a free port, or 0 for none"
+            f"cannot listen on {host}:{port} ({error.strerror}): set KINSTREAM_METRICS_PORT to a free one, or 0"
         ) from error
-
-
-class Routes:
-    """What is answered where."""
-
-    def __init__(self, running: Running, registry: CollectorRegistry, idle_limit: float = IDLE_LIMIT) -> None:
-        self._running = running
-        self._registry = registry
-        self._idle_limit = idle_limit
-        self._routes: dict[str, dict[str, Callable[[Mapping[str, str], bytes], Response]]] = {
-            "/metrics": {"GET": self._metrics},
-            "/healthz": {"GET": self._healthz},
-            "/readyz": {"GET": self._readyz},
-            "/export": {"GET": self._export},
-            "/search": {"POST": self._search},
-        }
-
-    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
-        """Answer a request, whatever it is."""
-        try:
-            return self._route(method, path)(headers, body)
-        except BadRequest as error:
-            return _json(error.status, {"error": str(error)})
-        except ServerUnavailable as error:
-            return _json(503, {"error": str(error)})
-        except Exception as error:
-            log.exception("a request failed", path=path)
-            return _json(500, {"error": f"{type(error).__name__}: {error}"})
-
-    def _route(self, method: str, path: str) -> Callable[[Mapping[str, str], bytes], Response]:
-        methods = self._routes.get(path.partition("?")[0])
-        if methods is None:
-            raise BadRequest(f"there is no {path}: try {', '.join(self._routes)}", 404)
-        if method not in methods:
-            raise BadRequest(f"{path} answers {', '.join(methods)}, not {method}", 405)
-        return methods[method]
-
-    def _metrics(self, headers: Mapping[str, str], body: bytes) -> Response:
-        encode, content_type = choose_encoder(headers.get("Accept", ""))
-        return Response(200, content_type, encode(self._registry))
-
-    def _healthz(self, headers: Mapping[str, str], body: bytes) -> Response:
-        idle = self._running.idle_seconds()
-        if idle < self._idle_limit:
-            return Response(200, "text/plain", b"ok\n")
-        return Response(503, "text/plain", f"the main loop has not turned for {idle:.0f} s\n".encode())
-
-    def _readyz(self, headers: Mapping[str, str], body: bytes) -> Response:
-        checks = self._running.checks()
-        ready = all(reason is None for reason in checks.values())
-        return _json(200 if ready else 503, {name: reason or "ok" for name, reason in checks.items()})
-
-    def _export(self, headers: Mapping[str, str], body: bytes) -> Response:
-        export = self._running.export()
-        file: IO[bytes] = SpooledTemporaryFile(IN_MEMORY)
-        write_export(file, export)
-        return Response(200, "application/octet-stream", file, {GENERATION_HEADER: export.generation.name})
-
-    def _search(self, headers: Mapping[str, str], body: bytes) -> Response:
-        try:
-            asked = msgspec.json.decode(body, type=Search)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadRequest(f"{error}: expected {{'text': ..., 'image': base64, 'k': 10}}") from None
-        if not asked.text and not asked.image:
-            raise BadRequest("text and image are both absent: give one of them")
-        try:
-            found = self._running.search(asked.text, asked.image, asked.k)
-        except EncoderFailed as error:
-            raise BadRequest(str(error)) from error
-        neighbours = [{"id": id, "score": score} for id, score in found]
-        answer = {"generation": self._running.generation_name(), "neighbours": neighbours}
-        return _json(200, answer, {GENERATION_HEADER: self._running.generation_name()})
-
-
-def _json(status: int, value: dict[str, Any], headers: Mapping[str, str] = {}) -> Response:
-    return Response(status, JSON, json.dumps(value).encode() + b"\n", headers)
 
 
 class _Server(ThreadingHTTPServer):
@@ -237,16 +113,23 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             length = self._length()
         except BadRequest as error:
-            self._send(_json(error.status, {"error": str(error)}))
+            self._send(json_response(error.status, {"error": str(error)}))
+            self._drain()
             return
         self._send(self._routes.answer("POST", self.path, self._headers(), self.rfile.read(length)))
+
+    def _drain(self) -> None:
+        self.connection.shutdown(socket.SHUT_WR)
+        left = MAX_DRAINED
+        while left > 0 and self.rfile.read(65536):
+            left -= 65536
 
     def log_message(self, format: str, *args: Any) -> None:
         """No access log."""
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer a malformed request in JSON too."""
-        self._send(_json(code, {"error": message or "malformed request"}))
+        self._send(json_response(code, {"error": message or "malformed request"}))
 
     def _headers(self) -> Mapping[str, str]:
         return {name.title(): value for name, value in self.headers.items()}
@@ -260,13 +143,13 @@ class _Handler(BaseHTTPRequestHandler):
         return int(text)
 
     def _send(self, response: Response) -> None:
-        with _opened(response.body) as body:
+        with BytesIO(response.body) if isinstance(response.body, bytes) else response.body as body:
             length = body.seek(0, 2)
             body.seek(0)
             self.send_response(response.status)
             self.send_header("Content-Type", response.content_type)
             self.send_header("Content-Length", str(length))
-            for name, value in response.headers.items():
+            for name, value in response.headers:
                 self.send_header(name, value)
             self.end_headers()
             shutil.copyfileobj(body, self.wfile)

@@ -1,0 +1,122 @@
+"""The commands' side of the service's HTTP: ask the running service, else take what a clean stop left behind."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import httpx2
+import msgspec
+import numpy as np
+
+from consumer.config import Settings
+from consumer.errors import KinstreamError, ServerUnavailable
+from consumer.ports import Encoder
+from consumer.queries import Neighbour
+from consumer.routes import GENERATION_HEADER
+from consumer.snapshot import export_path, read_export
+from consumer.types import Export
+
+TIMEOUT = httpx2.Timeout(120.0, connect=2.0)
+"""Seconds; a service in the middle of a large batch answers once it is through."""
+
+
+class Answer(msgspec.Struct):
+    """What a search found; the order of the fields is that of the JSON."""
+
+    generation: str
+    neighbours: list[Neighbour]
+
+
+def find_export(
+    settings: Settings, note: Callable[[str], None], now: Callable[[], float] = time.time
+) -> Export:
+    """The running service's export, else the newest snapshot's; ``note`` is told when it is the latter.
+
+    Raises:
+        KinstreamError: neither is there.
+    """
+    return running_export(settings) or saved_export(settings, note, now)
+
+
+def running_export(settings: Settings) -> Export | None:
+    """The export of the running service; None when nothing listens or it serves another generation.
+
+    Raises:
+        ServerUnavailable: the service broke off.
+    """
+    with _asked(settings, "GET", "/export") as response, NamedTemporaryFile(suffix=".npz") as file:
+        if response is None:
+            return None
+        for part in response.iter_bytes():
+            file.write(part)
+        file.flush()
+        return read_export(Path(file.name))
+
+
+def saved_export(
+    settings: Settings, note: Callable[[str], None], now: Callable[[], float] = time.time
+) -> Export:
+    """The export that the last clean stop left in the state folder.
+
+    Raises:
+        KinstreamError: there is none, or it cannot be read.
+    """
+    path = export_path(settings.state, settings.generation)
+    if not path.exists():
+        raise KinstreamError(
+            f"no service of generation {settings.generation} answers on port {settings.metrics_port} and there is no "
+            f"{path}: start the service, or set KINSTREAM_STATE and KINSTREAM_GENERATION to what it runs with"
+        )
+    note(f"the service does not run here: answering from {path}, {_age(now() - path.stat().st_mtime)} old")
+    return read_export(path)
+
+
+def running_search(settings: Settings, text: str | None, image: bytes | None, k: int) -> Answer | None:
+    """Search in the running service; None when nothing listens or it serves another generation.
+
+    Raises:
+        KinstreamError: the service refuses the text or image.
+        ServerUnavailable: the service broke off.
+    """
+    encoded = None if image is None else base64.b64encode(image).decode()
+    with _asked(settings, "POST", "/search", {"text": text, "image": encoded, "k": k}) as response:
+        return None if response is None else msgspec.json.decode(response.read(), type=Answer)
+
+
+def search_export(export: Export, encoder: Encoder, text: str | None, image: bytes | None, k: int) -> Answer:
+    """Search exactly among the available products of an export.
+
+    Raises:
+        KinstreamError: the encoder has another dimension, or cannot encode this.
+    """
+    if encoder.dim != export.generation.dim:
+        raise KinstreamError(
+            f"the snapshot has {export.generation.dim} dimensions ({export.generation.model}), the model has "
+            f"{encoder.dim} ({encoder.name}): set KINSTREAM_MODEL to the one it was built with"
+        )
+    scores = export.vectors @ encoder.encode_query(text, image)[0]
+    scores[~export.available] = -np.inf
+    best = np.argsort(-scores, kind="stable")[: min(k, int(export.available.sum()))].tolist()
+    return Answer(export.generation.name, [Neighbour(export.ids[row], float(scores[row])) for row in best])
+
+
+@contextmanager
+def _asked(settings: Settings, method: str, path: str, body: Any = None) -> Iterator[httpx2.Response | None]:
+    """A good answer of a service of our generation, not read yet, or None when there is no such service."""
+    if settings.metrics_port == 0:
+        yield None
+        return
+    url = f"http://127.0.0.1:{settings.metrics_port}{path}"
+    try:
+        with httpx2.stream(method, url, json=body, timeout=TIMEOUT, trust_env=False) as response:
+            yield _ours(settings, response)
+    except (httpx2.ConnectError, httpx2.ConnectTimeout):
+        yield None
+    except httpx2.TransportError as error:
+        raise ServerUnavailable(f"the service at {url} broke off ({error}): is it stopping? try again") from error

@@ -1,0 +1,56 @@
+"""Topics are made with the right settings when they are missing; existing ones are left as they are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from producer.errors import ProducerError, ServerUnreachable
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 10.0
+MAX_MESSAGE_BYTES = str(16 * 1024 * 1024)
+PRODUCTS = {"cleanup.policy": "compact", "max.message.bytes": MAX_MESSAGE_BYTES}
+"""Settings of the topic of products: the last state of each product is kept for ever."""
+DEAD_LETTERS = {"cleanup.policy": "delete", "max.message.bytes": MAX_MESSAGE_BYTES}
+
+
+def ensure_topics(
+    config: Mapping[str, str], topics: Mapping[str, Mapping[str, str]], partitions: int = 4, replication: int = -1
+) -> list[str]:
+    """Create the topics that are missing; returns their names. ``replication`` -1 is the cluster's default.
+
+    Raises:
+        ServerUnreachable: no broker answers.
+        ProducerError: a broker refuses to create one.
+    """
+    admin = AdminClient({**config})
+    try:
+        existing = admin.list_topics(timeout=TIMEOUT).topics
+    except KafkaException as error:
+        raise unreachable(config, error) from error
+    missing = {name: settings for name, settings in topics.items() if name not in existing}
+    if not missing:
+        return []
+    new = [
+        NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(settings))
+        for name, settings in missing.items()
+    ]
+    for name, future in admin.create_topics(new, operation_timeout=TIMEOUT).items():
+        try:
+            future.result(timeout=TIMEOUT)
+            log.info("created topic %s", name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise ProducerError(f"topic {name} does not exist and cannot be created: {error.args[0].str()}") from error
+    return list(missing)
+
+
+def unreachable(config: Mapping[str, str], error: object) -> ServerUnreachable:
+    """The error for a cluster that does not answer."""
+    address = config["bootstrap.servers"]
+    return ServerUnreachable(f"Kafka at {address} does not answer ({error}); start it, or set KINSTREAM_KAFKA")
