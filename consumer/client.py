@@ -33,9 +33,7 @@ class Answer(msgspec.Struct):
     neighbours: list[Neighbour]
 
 
-def find_export(
-    settings: Settings, note: Callable[[str], None], now: Callable[[], float] = time.time
-) -> Export:
+def find_export(settings: Settings, note: Callable[[str], None], now: Callable[[], float] = time.time) -> Export:
     """The running service's export, else the newest snapshot's; ``note`` is told when it is the latter.
 
     Raises:
@@ -59,9 +57,7 @@ def running_export(settings: Settings) -> Export | None:
         return read_export(Path(file.name))
 
 
-def saved_export(
-    settings: Settings, note: Callable[[str], None], now: Callable[[], float] = time.time
-) -> Export:
+def saved_export(settings: Settings, note: Callable[[str], None], now: Callable[[], float] = time.time) -> Export:
     """The export that the last clean stop left in the state folder.
 
     Raises:
@@ -120,3 +116,26 @@ def _asked(settings: Settings, method: str, path: str, body: Any = None) -> Iter
         yield None
     except httpx2.TransportError as error:
         raise ServerUnavailable(f"the service at {url} broke off ({error}): is it stopping? try again") from error
+
+
+def _ours(settings: Settings, response: httpx2.Response) -> httpx2.Response | None:
+    if response.headers.get(GENERATION_HEADER) != settings.generation:
+        return None
+    if response.status_code == httpx2.codes.OK:
+        return response
+    reason = _reason(response.read())
+    if response.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
+        raise ServerUnavailable(reason)
+    raise KinstreamError(reason)
+
+
+def _reason(body: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(body, type=dict[str, str])["error"])
+    except (msgspec.DecodeError, KeyError):
+        return f"the service answered {body[:200]!r}: see its log"
+
+
+def _age(seconds: float) -> str:
+    minutes = round(max(seconds, 0) / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import redis
 import redis.asyncio
 
@@ -32,7 +33,7 @@ class NoGeneration(KinstreamError):
     """No generation is live yet, so there is nothing to read."""
 
 
-class Neighbour(NamedTuple):
+class Neighbour(msgspec.Struct, frozen=True):
     """One entry of a list; ``score`` is the cosine similarity."""
 
     id: str

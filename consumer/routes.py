@@ -85,7 +85,11 @@ class Routes:
         }
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
-        """Answer a request, whatever it is."""
+        """Answer a request, whatever it is; every answer names the generation that is served."""
+        response = self._attempt(method, path, headers, body)
+        return response._replace(headers=((GENERATION_HEADER, self._running.generation_name()),))
+
+    def _attempt(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         try:
             return self._route(method, path)(headers, body)
         except BadRequest as error:
@@ -123,7 +127,7 @@ class Routes:
         export = self._running.export()
         file: IO[bytes] = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed once sent
         write_export(file, export)
-        return Response(200, "application/octet-stream", file, ((GENERATION_HEADER, export.generation.name),))
+        return Response(200, "application/octet-stream", file)
 
     def _search(self, headers: Mapping[str, str], body: bytes) -> Response:
         try:
@@ -140,9 +144,9 @@ class Routes:
             raise BadRequest(str(error)) from error
         neighbours = [{"id": id, "score": score} for id, score in found]
         answer = {"generation": self._running.generation_name(), "neighbours": neighbours}
-        return json_response(200, answer, ((GENERATION_HEADER, self._running.generation_name()),))
+        return json_response(200, answer)
 
 
-def json_response(status: int, value: dict[str, Any], headers: tuple[tuple[str, str], ...] = ()) -> Response:
+def json_response(status: int, value: dict[str, Any])) -> Response:
     """Answer in JSON, on one line."""
-    return Response(status, "application/json", json.dumps(value).encode() + b"\n", headers)
+    return Response(status, "application/json", json.dumps(value).encode() + b"\n")

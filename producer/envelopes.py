@@ -61,7 +61,9 @@ def from_cloud_event(key: bytes | None, value: bytes, headers: Headers) -> Produ
     try:
         event = from_kafka(KafkaMessage(headers=kept, key=None, value=value), JSONFormat())
     except Exception as error:  # the library raises whatever its parsers raise
-        raise BadEvent("InvalidCloudEvent", f"value={short(value)} is not a CloudEvents 1.0 event: {_line(error)}") from error
+        raise BadEvent(
+            "InvalidCloudEvent", f"value={short(value)} is not a CloudEvents 1.0 event: {_line(error)}"
+        ) from error
     kind, subject, record_key = event.get_type(), event.get_subject(), key_text(key)
     if kind.endswith(".deleted"):
         return Deletion(checked_id(subject or record_key, record_key))

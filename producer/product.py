@@ -90,7 +90,9 @@ def checked_id(id: str | None, key: str | None) -> str:
     if not id:
         raise BadEvent("InvalidProduct", f"id is missing (key {short(key)}): give the product a string id")
     if len(id) > MAX_ID_BYTES // 4 and len(id.encode()) > MAX_ID_BYTES:
-        raise BadEvent("InvalidProduct", f"id={short(id)} has {len(id.encode())} bytes, at most {MAX_ID_BYTES} are allowed")
+        raise BadEvent(
+            "InvalidProduct", f"id={short(id)} has {len(id.encode())} bytes, at most {MAX_ID_BYTES} are allowed"
+        )
     if key is not None and key != id:
         raise BadEvent("KeyMismatch", f"id={short(id)} disagrees with the record key {short(key)}: send one id")
     return id
@@ -105,9 +107,14 @@ def product_of(wire: Wire, key: str | None) -> Product:
     id = checked_id(wire.id, key)
     title = _text(wire.title)
     if title is None and not wire.image and wire.embedding is None:
-        raise BadEvent("MissingTitle", f"title={short(wire.title)} says nothing: product {short(id)} needs a title, image or embedding")
+        raise BadEvent(
+            "MissingTitle",
+            f"title={short(wire.title)} says nothing: product {short(id)} needs a title, image or embedding",
+        )
     if wire.price is not None and not math.isfinite(wire.price):
-        raise BadEvent("InvalidProduct", f"price={wire.price} of product {short(id)} is not finite: send {REMEDIES['price']}")
+        raise BadEvent(
+            "InvalidProduct", f"price={wire.price} of product {short(id)} is not finite: send {REMEDIES['price']}"
+        )
     if wire.embedding is not None:
         _check_embedding(wire.embedding)
     if wire.updated_at is not None:
@@ -147,7 +154,9 @@ def explained(error: msgspec.ValidationError, fields: Any) -> BadEvent:
     path = message.rpartition(" - at `$")[2].rstrip("`") if " - at `$" in message else ""
     name = path.lstrip(".").partition("[")[0]
     if not name or not isinstance(fields, dict):
-        return BadEvent("InvalidProduct", f"value={short(fields)} is not a product: send a JSON object with id and title")
+        return BadEvent(
+            "InvalidProduct", f"value={short(fields)} is not a product: send a JSON object with id and title"
+        )
     reason = "InvalidEmbedding" if name == "embedding" else "InvalidProduct"
     remedy = REMEDIES.get(name, "a string")
     return BadEvent(reason, f"{name}={short(fields.get(name))} is not allowed: send {remedy}")
@@ -173,7 +182,10 @@ def _attributes(attributes: dict[str, Attribute | None] | None) -> dict[str, Att
 
 def _check_embedding(embedding: list[float]) -> None:
     if not any(embedding):
-        raise BadEvent("InvalidEmbedding", f"embedding={short(embedding)} is empty or zero: it has no direction, send a vector that has")
+        raise BadEvent(
+            "InvalidEmbedding",
+            f"embedding={short(embedding)} is empty or zero: it has no direction, send a vector that has",
+        )
     if not math.isfinite(math.fsum(map(abs, embedding))) or not all(map(math.isfinite, embedding)):
         raise BadEvent("InvalidEmbedding", f"embedding={short(embedding)} is not finite: send {REMEDIES['embedding']}")
 
@@ -182,4 +194,6 @@ def _check_time(text: str) -> None:
     try:
         _rfc3339(f'"{text}"')
     except msgspec.DecodeError:
-        raise BadEvent("InvalidProduct", f"updated_at={short(text)} is not allowed: send {REMEDIES['updated_at']}") from None
+        raise BadEvent(
+            "InvalidProduct", f"updated_at={short(text)} is not allowed: send {REMEDIES['updated_at']}"
+        ) from None

@@ -46,7 +46,9 @@ def ensure_topics(
             log.info("created topic %s", name)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise ProducerError(f"topic {name} does not exist and cannot be created: {error.args[0].str()}") from error
+                raise ProducerError(
+                    f"topic {name} does not exist and cannot be created: {error.args[0].str()}"
+                ) from error
     return list(missing)
 
 

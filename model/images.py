@@ -1,0 +1,47 @@
+"""Image bytes to the numbers that an encoder takes."""
+
+from __future__ import annotations
+
+import warnings
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from model.bundle import ImageSpec
+
+MAX_PIXELS = 50_000_000
+"""Larger images are refused: a small file can unpack to gigabytes."""
+
+
+class ImageInvalid(ValueError):
+    """Bytes that are no image, or one that is refused; says why."""
+
+
+def pixels(data: bytes, spec: ImageSpec) -> NDArray[np.float32]:
+    """Decode and normalise an image.
+
+    Returns:
+        float32 [3, height, width].
+
+    Raises:
+        ImageInvalid: not an image, damaged, or too large.
+    """
+    picture = _opened(data)
+    fitted = ImageOps.fit(picture, (spec.width, spec.height), Image.Resampling.BICUBIC)
+    values = np.asarray(fitted, np.float32) / np.float32(255)
+    normalised = (values - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
+    return np.ascontiguousarray(normalised.transpose(2, 0, 1))
+
+
+def _opened(data: bytes) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(BytesIO(data))
+        if picture.width * picture.height > MAX_PIXELS:
+            raise ImageInvalid(f"image has {picture.width} x {picture.height} pixels, at most {MAX_PIXELS} are allowed")
+        return ImageOps.exif_transpose(picture).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise error if isinstance(error, ImageInvalid) else ImageInvalid(f"not a readable image: {error}") from error

@@ -1,0 +1,27 @@
+"""How a product becomes the text that is encoded; the one place that says so."""
+
+from __future__ import annotations
+
+from model.bundle import TextSpec
+from producer.events import Product
+from producer.product import Attribute
+
+
+def product_text(product: Product, spec: TextSpec) -> str:
+    """The fields that are known, in the order of the spec; attributes as ``name value``, sorted by name."""
+    return spec.separator.join(part for part in (_field(product, name) for name in spec.fields) if part)
+
+
+def _field(product: Product, name: str) -> str:
+    if name == "attributes":
+        return ", ".join(f"{key} {_value(value)}" for key, value in sorted((product.attributes or {}).items()))
+    text: str | None = getattr(product, name)
+    return text or ""
+
+
+def _value(value: Attribute) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return " ".join(value) if isinstance(value, list) else str(value)
