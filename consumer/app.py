@@ -9,14 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import structlog
-from model.bundle import BundleError
-from model.runtime import OnnxEncoder
-from producer.kafka_config import read_config_file
-from producer.topics import ensure_topics
 
 from consumer import http, snapshot
 from consumer.auditor import Auditor
 from consumer.bootstrap import bootstrap
+from consumer.bundled import BundledEncoder
 from consumer.catalogue import Catalogue
 from consumer.config import Settings, SettingsError
 from consumer.errors import KinstreamError, ServerUnavailable
@@ -31,6 +28,9 @@ from consumer.pipeline import Pipeline
 from consumer.ports import Encoder, Index, Source, Store
 from consumer.redis import RedisStore
 from consumer.types import Export, Generation
+from model.bundle import BundleError
+from producer.kafka_config import client_config
+from producer.topics import DEAD_LETTERS, PRODUCTS, ensure_topics
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ def build_encoder(settings: Settings) -> Encoder:
             )
         return GivenVectors(settings.dim)
     try:
-        return OnnxEncoder.load(Path(settings.model), settings.device)
+        return BundledEncoder.load(Path(settings.model), settings.device)
     except BundleError as error:
         raise SettingsError(f"KINSTREAM_MODEL={settings.model!r}: {error}") from error
 
@@ -57,12 +57,6 @@ def build_encoder(settings: Settings) -> Encoder:
 def build_index(settings: Settings, dim: int) -> Index:
     """The index that the settings name."""
     return ExactIndex(dim) if settings.index == "exact" else HnswIndex(dim)
-
-
-def kafka_config(settings: Settings) -> dict[str, str]:
-    """librdkafka settings of every client: the address, and what the operator's file adds."""
-    extra = read_config_file(settings.kafka_config) if settings.kafka_config else {}
-    return {"bootstrap.servers": settings.kafka, **extra}
 
 
 class Service:
@@ -117,11 +111,7 @@ class Service:
         with self._loop.pipeline.lock:
             slots, similarities = self._graph.search(vectors, k)
             id_of = self._loop.catalogue.id_of
-            return [
-                (id_of(z), s)
-                for z, s in zip(slots[0].tolist(), similarities[0].tolist(), strict=True)
-                if z >= 0
-            ]
+            return [(id_of(z), s) for z, s in zip(slots[0].tolist(), similarities[0].tolist(), strict=True) if z >= 0]
 
     def generation_name(self) -> str:
         """The generation that is served."""
@@ -130,9 +120,7 @@ class Service:
     def checks(self) -> dict[str, str | None]:
         """What readiness asks for: name -> what is wrong, or None."""
         return {
-            "caught_up": None
-            if self._loop.caught_up
-            else "reading the topic for the first time since the start",
+            "caught_up": None if self._loop.caught_up else "reading the topic for the first time since the start",
             "kafka": _answer(self._loop.source.ping),
             "redis": _answer(self._loop.store.ping),
         }
@@ -175,14 +163,10 @@ def build_service(settings: Settings) -> Service:
 
 
 def _connect(settings: Settings) -> tuple[Source, Store]:
-    config = kafka_config(settings)
+    config = client_config(settings.kafka, settings.kafka_config)
     ensure_topics(config, {settings.topic: PRODUCTS, f"{settings.topic}.dlq": DEAD_LETTERS})
     source = KafkaSource(config, settings.topic, settings.group, settings.linger_ms / 1000)
     return source, RedisStore(settings.redis, settings.generation)
-
-
-PRODUCTS = {"cleanup.policy": "compact", "max.message.bytes": str(16 * 1024 * 1024)}
-DEAD_LETTERS = {"cleanup.policy": "delete", "max.message.bytes": str(16 * 1024 * 1024)}
 
 
 def _answer(ping: Callable[[], None]) -> str | None:

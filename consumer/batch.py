@@ -40,9 +40,7 @@ class Coalescer:
             draft.outcomes[outcome] += 1
             if outcome in CHANGING:
                 draft.changing.append(record)
-        return Plan(
-            list(draft.upserts.values()), list(draft.deletions), draft.letters, draft.outcomes, draft.changing
-        )
+        return Plan(list(draft.upserts.values()), list(draft.deletions), draft.letters, draft.outcomes, draft.changing)
 
     def _add(self, draft: _Draft, record: Record) -> Outcome:
         event = decode_event(record.key, record.value, record.headers)

@@ -46,9 +46,7 @@ class Settings(BaseSettings):
     @field_validator("fact_attributes", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return (
-            [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
-        )
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 
 def load_settings(**options: Any) -> Settings:

@@ -22,12 +22,8 @@ def fingerprint(fact_attributes: frozenset[str]) -> Callable[[Product], tuple[by
         p = product
         content, facts = _split_attributes(p.attributes, fact_attributes)
         return (
-            xxhash.xxh3_128_digest(
-                _pack((p.title, p.description, p.brand, p.category, p.image, content, p.embedding))
-            ),
-            xxhash.xxh3_64_intdigest(
-                _pack((p.price, p.currency, p.available, p.version, p.updated_at, facts))
-            ),
+            xxhash.xxh3_128_digest(_pack((p.title, p.description, p.brand, p.category, p.image, content, p.embedding))),
+            xxhash.xxh3_64_intdigest(_pack((p.price, p.currency, p.available, p.version, p.updated_at, facts))),
         )
 
     return split

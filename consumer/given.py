@@ -31,3 +31,7 @@ class GivenVectors:
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Never possible."""
         raise EncoderFailed(f"there is no model to encode {len(texts)} texts with: set KINSTREAM_MODEL")
+
+    def encode_query(self, text: str | None, image: bytes | None) -> Vectors:
+        """Never possible."""
+        raise EncoderFailed("there is no model to search with: set KINSTREAM_MODEL to the folder of a model bundle")

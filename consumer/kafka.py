@@ -165,9 +165,7 @@ class KafkaSource:
         self._stored |= fresh
         self._ends |= {partition: high for partition, (low, high) in ends.items() if high > low}
         self._positions |= dict.fromkeys(ends, 0)
-        self._consumer.incremental_assign(
-            [TopicPartition(self._topic, n, OFFSET_BEGINNING) for n in partitions]
-        )
+        self._consumer.incremental_assign([TopicPartition(self._topic, n, OFFSET_BEGINNING) for n in partitions])
 
     def _discover(self) -> None:
         self._discovered = self._clock()

@@ -49,21 +49,15 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self._batch = Histogram(
-            "kinstream_batch_events", "Events in a batch.", buckets=EVENTS, registry=self.registry
-        )
-        self._lists = Counter(
-            "kinstream_lists_written_total", "Lists written to the store.", registry=self.registry
-        )
+        self._batch = Histogram("kinstream_batch_events", "Events in a batch.", buckets=EVENTS, registry=self.registry)
+        self._lists = Counter("kinstream_lists_written_total", "Lists written to the store.", registry=self.registry)
         self.images = Counter(
             "kinstream_images_total",
             "Product images by what became of them.",
             ["outcome"],
             registry=self.registry,
         )
-        self._products = Gauge(
-            "kinstream_products", "Products in the catalogue.", ["state"], registry=self.registry
-        )
+        self._products = Gauge("kinstream_products", "Products in the catalogue.", ["state"], registry=self.registry)
         self._lag = Gauge(
             "kinstream_consumer_lag",
             "Events behind: high watermark of the partition - offset committed by the group.",

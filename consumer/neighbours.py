@@ -58,9 +58,7 @@ class NeighbourGraph:
         Returns:
             The slots whose published list changed, each once.
         """
-        self._reserve(
-            max((int(part.max()) for part in (dropped, hidden, shown, placed) if len(part)), default=0) + 1
-        )
+        self._reserve(max((int(part.max()) for part in (dropped, hidden, shown, placed) if len(part)), default=0) + 1)
         self._begin()
         self._leave(dropped, hidden, placed)
         self.rows.vectors[placed] = vectors

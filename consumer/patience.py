@@ -50,9 +50,7 @@ class Patience:
     def _before_wait(self, state: RetryCallState) -> None:
         self._alive()
         if state.outcome is not None:
-            log.warning(
-                "waiting for a server", reason=str(state.outcome.exception()), tries=state.attempt_number
-            )
+            log.warning("waiting for a server", reason=str(state.outcome.exception()), tries=state.attempt_number)
 
 
 def _wait(stopping: Event, seconds: float) -> None:

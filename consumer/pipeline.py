@@ -74,9 +74,7 @@ class Pipeline:
         near, similarities = self._graph.best(slots)
         id_of = self._catalogue.id_of
         return [
-            ListWrite(
-                id_of(slot), [(id_of(z), score) for z, score in zip(row, scores, strict=True) if z >= 0]
-            )
+            ListWrite(id_of(slot), [(id_of(z), score) for z, score in zip(row, scores, strict=True) if z >= 0])
             for slot, row, scores in zip(slots.tolist(), near.tolist(), similarities.tolist(), strict=True)
         ]
 

@@ -42,7 +42,7 @@ class Source(Protocol):
 
 
 class Encoder(Protocol):
-    """Turns products into normalised vectors."""
+    """Turns products into normalised vectors. Whatever cannot be encoded raises EncoderFailed."""
 
     @property
     def dim(self) -> int:
@@ -63,7 +63,10 @@ class Encoder(Protocol):
         """Encode [n] products to float32 [n, dim], L2-normalised. Must not depend on how they are batched."""
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encode free text, for search, to float32 [n, dim]."""
+        """Encode free text to float32 [n, dim]."""
+
+    def encode_query(self, text: str | None, image: bytes | None) -> Vectors:
+        """Encode what somebody searches for to float32 [1, dim]; at least one of text and image is given."""
 
 
 class Index(Protocol):

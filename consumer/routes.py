@@ -147,6 +147,6 @@ class Routes:
         return json_response(200, answer)
 
 
-def json_response(status: int, value: dict[str, Any])) -> Response:
+def json_response(status: int, value: dict[str, Any]) -> Response:
     """Answer in JSON, on one line."""
     return Response(status, "application/json", json.dumps(value).encode() + b"\n")

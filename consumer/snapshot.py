@@ -47,9 +47,7 @@ def read_export(file: Path | BytesIO) -> Export:
         with np.load(file, allow_pickle=False) as arrays:
             manifest = msgspec.json.decode(str(arrays["manifest"]))
             if manifest["format"] != FORMAT:
-                raise KinstreamError(
-                    f"{file} has export format {manifest['format']}, this version reads {FORMAT}"
-                )
+                raise KinstreamError(f"{file} has export format {manifest['format']}, this version reads {FORMAT}")
             generation = msgspec.convert(manifest["generation"], Generation)
             return Export(generation, arrays["ids"].tolist(), arrays["vectors"], arrays["available"])
     except (BadZipFile, KeyError, ValueError, EOFError, OSError, msgspec.DecodeError) as error:

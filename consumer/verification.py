@@ -37,6 +37,7 @@ class Verification(msgspec.Struct):
 
     Attributes:
         recall: right members / members there should be, over all checked lists; 1 when there should be none.
+        lost: right members that are not on their lists.
         ghosts: members that are deleted, unavailable, or the product itself.
         missing: checked products without card, or without list though they have neighbours.
         orphans: stored ids that no product has.
@@ -46,6 +47,7 @@ class Verification(msgspec.Struct):
     """
 
     recall: float = 1.0
+    lost: int = 0
     ghosts: int = 0
     missing: int = 0
     orphans: int = 0
@@ -134,6 +136,7 @@ class _Check:
         for id in sorted(orphans)[:MAX_FINDINGS]:
             self._note(f"{id} is stored but no product has that id")
         self._result.orphans = len(orphans)
+        self._result.lost = self._expected - self._right
         self._result.recall = self._right / self._expected if self._expected else 1.0
         return self._result
 

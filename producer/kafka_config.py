@@ -7,12 +7,14 @@ from pathlib import Path
 
 from producer.errors import ProducerError
 
+QUIET = {"log_level": "2", "reconnect.backoff.ms": "250"}
+"""librdkafka writes a line for every failed connection; what matters of that comes back as an error anyway."""
 SECRETS = ("password", "secret", "key.pem", "token", "oauthbearer.config", "jaas")
 
 
 def client_config(bootstrap: str, file: Path | None) -> dict[str, str]:
     """What every client starts from: the address, and what the operator's file adds or overrides."""
-    return {"bootstrap.servers": bootstrap, **(read_config_file(file) if file else {})}
+    return {**QUIET, "bootstrap.servers": bootstrap, **(read_config_file(file) if file else {})}
 
 
 def read_config_file(file: Path) -> dict[str, str]:

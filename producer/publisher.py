@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from producer.errors import ProducerError
 from producer.events import Product, encode_product, product_from
+from producer.kafka_config import QUIET
 from producer.topics import PRODUCTS, ensure_topics, unreachable
 
 DELIVERY_SECONDS = 30.0
@@ -44,7 +45,7 @@ class Publisher:
         self.failures: Counter[str] = Counter()
         self._topic = topic
         self._clock = clock
-        self._config = {"bootstrap.servers": bootstrap, **(config or {})}
+        self._config = {**QUIET, "bootstrap.servers": bootstrap, **(config or {})}
         ensure_topics(self._config, {topic: PRODUCTS})
         self._producer = Producer(
             {

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # not in its __all__
 
 from producer.errors import ProducerError, ServerUnreachable
 
@@ -55,4 +55,5 @@ def ensure_topics(
 def unreachable(config: Mapping[str, str], error: object) -> ServerUnreachable:
     """The error for a cluster that does not answer."""
     address = config["bootstrap.servers"]
-    return ServerUnreachable(f"Kafka at {address} does not answer ({error}); start it, or set KINSTREAM_KAFKA")
+    reason = error.args[0].str() if isinstance(error, KafkaException) else error
+    return ServerUnreachable(f"Kafka at {address} does not answer ({reason}); start it, or set KINSTREAM_KAFKA")
