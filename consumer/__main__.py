@@ -33,22 +33,20 @@ def build_app() -> typer.Typer:
     return app
 
 
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=lambda asked: show_version(asked), is_eager=True, help="Show it.")
-    ] = False,
-) -> None:
-    """Keep every product's list of nearest products right, all the time.
-
-    Settings come from KINSTREAM_* in the environment; a command's options win. Start with: kinstream doctor
-    """
-
-
 def show_version(asked: bool) -> None:
     """Print the version and stop."""
     if asked:
         typer.echo(f"kinstream {version('kinstream')}")
         raise typer.Exit
+
+
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Keep every product's list of nearest products right, all the time.
+
+    Settings come from KINSTREAM_* in the environment; a command's options win. Start with: kinstream doctor
+    """
 
 
 if __name__ == "__main__":

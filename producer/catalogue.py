@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
 import gzip
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from io import TextIOWrapper
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from io import BufferedReader, RawIOBase, TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import msgspec
 
+from producer.columns import Columns, Fields, columns_of
+from producer.envelopes import parsed
 from producer.errors import ProducerError
+from producer.json_array import BrokenArray, elements
+from producer.refusals import BadEvent, not_an_object
+from producer.tables import Table, names_of, typed
 
-NUMBERS = ("price", "version")
-FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-ATTRIBUTE = "attributes."
-
-Fields = dict[str, Any]
+TABLES = (".csv", ".tsv")
+HEAD_BYTES = 64 * 1024
+"""As much of the first line is looked at to tell the format."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -29,9 +34,16 @@ class Entry(msgspec.Struct, frozen=True):
     fields: Fields | None = None
     error: str | None = None
 
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return f"{self.file}:{self.line}"
+
 
 def read_catalogue(file: Path, mapping: Mapping[str, str], attributes: Sequence[str]) -> Iterator[Entry]:
-    """Read a file, ``-`` for standard input; the format is known by its first character and its name.
+    """Read a file, ``-`` for standard input; the format is known by its first character, its name or its header.
+
+    Nothing is held in memory but the entry at hand, of a JSON array too.
 
     Args:
         file: the file.
@@ -39,122 +51,94 @@ def read_catalogue(file: Path, mapping: Mapping[str, str], attributes: Sequence[
         attributes: columns that become attributes under their own name.
 
     Raises:
-        ProducerError: the file cannot be read.
+        ProducerError: the file cannot be read, or lacks a column that was asked for.
     """
     try:
         with _opened(file) as stream:
-            yield from _entries(file, stream, mapping, attributes)
-    except (OSError, EOFError) as error:
+            yield from _entries(file, stream, columns_of(mapping, attributes))
+    except (OSError, EOFError, zlib.error) as error:
         raise ProducerError(f"{file} cannot be read: {error}") from error
 
 
-def _opened(file: Path) -> BinaryIO:
+def _opened(file: Path) -> AbstractContextManager[BinaryIO]:
     if str(file) == "-":
-        return sys.stdin.buffer
+        return nullcontext(sys.stdin.buffer)
     return cast("BinaryIO", gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
 
 
-def _entries(file: Path, stream: BinaryIO, mapping: Mapping[str, str], attributes: Sequence[str]) -> Iterator[Entry]:
-    if file.suffixes[-1:] == [".csv"] or file.suffixes[-2:] == [".csv", ".gz"]:
-        yield from _csv(str(file), stream, mapping, attributes)
-        return
-    renamed = _renamer(mapping, attributes)
-    first = stream.readline()
-    if first.lstrip().startswith(b"["):
-        yield from _array(str(file), first + stream.read(), renamed)
-        return
-    yield from _lines(str(file), first, stream, renamed)
+def _entries(file: Path, stream: BinaryIO, columns: Columns) -> Iterator[Entry]:
+    head = _head(stream)
+    whole = BufferedReader(_Rewound(head, stream))
+    if _is_table(file, head, columns):
+        yield from _table(str(file), whole, columns)
+    elif head.lstrip().startswith(b"["):
+        yield from _array(str(file), whole, columns)
+    else:
+        for number, line in enumerate(whole, start=1):
+            if line.strip():
+                yield _entry(str(file), number, line, columns)
 
 
-def _lines(file: str, first: bytes, stream: BinaryIO, renamed: Callable[[Fields], Fields]) -> Iterator[Entry]:
-    number, line = 1, first
-    while line:
-        if line.strip():
-            yield _parsed(file, number, line, renamed)
-        number, line = number + 1, stream.readline()
+def _head(stream: BinaryIO) -> bytes:
+    """The first line that is not empty, and the empty ones before it."""
+    head = stream.readline(HEAD_BYTES).removeprefix(codecs.BOM_UTF8)
+    while not head.strip():
+        more = stream.readline(HEAD_BYTES)
+        if not more:
+            break
+        head += more
+    return head
 
 
-def _array(file: str, text: bytes, renamed: Callable[[Fields], Fields]) -> Iterator[Entry]:
-    """The whole array is held in memory; a catalogue too large for that is better sent as JSON Lines."""
+def _is_table(file: Path, head: bytes, columns: Columns) -> bool:
+    name = file.with_suffix("") if file.suffix == ".gz" else file
+    if name.suffix.lower() in TABLES:
+        return True
+    header = head.decode(errors="replace").strip()
+    return not header.startswith(("{", "[")) and columns.fields.get("id", "id") in names_of(header)
+
+
+def _table(file: str, stream: BufferedReader, columns: Columns) -> Iterator[Entry]:
+    table = Table(stream)
+    missing = sorted(columns.named() - set(table.names))
+    if missing:
+        raise ProducerError(f"{file} has no column {missing[0]!r}: it has {', '.join(table.names)}")
+    for line, row in table.rows():
+        yield Entry(file, line, error=row) if isinstance(row, str) else Entry(file, line, typed(columns.rename(row)))
+
+
+def _array(file: str, stream: BufferedReader, columns: Columns) -> Iterator[Entry]:
     try:
-        entries = msgspec.json.decode(text, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        yield Entry(file, 1, error=f"not a JSON array ({error})")
-        return
-    line, searched = 1, 0
-    for entry in entries:
-        raw = bytes(entry)
-        found = text.find(raw, searched)
-        line += text.count(b"\n", searched, found)
-        searched = found
-        yield _parsed(file, line, raw, renamed)
+        for line, text in elements(TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")):
+            yield _entry(file, line, text.encode(errors="surrogateescape"), columns)
+    except BrokenArray as broken:
+        yield Entry(file, broken.line, error=f"NotJson: {broken}")
 
 
-def _parsed(file: str, number: int, line: bytes, renamed: Callable[[Fields], Fields]) -> Entry:
+def _entry(file: str, line: int, text: bytes, columns: Columns) -> Entry:
     try:
-        fields = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Entry(file, number, error=f"not JSON ({error})")
-    if not isinstance(fields, dict):
-        return Entry(file, number, error=f"not a JSON object but a {type(fields).__name__}")
-    return Entry(file, number, renamed(fields))
+        fields = parsed(text)
+        if not isinstance(fields, dict):
+            raise not_an_object(fields)
+    except BadEvent as bad:
+        return Entry(file, line, error=f"{bad.reason}: {bad}")
+    return Entry(file, line, columns.rename(fields))
 
 
-def _csv(file: str, stream: BinaryIO, mapping: Mapping[str, str], attributes: Sequence[str]) -> Iterator[Entry]:
-    text = TextIOWrapper(stream, "utf-8-sig", errors="strict", newline="")
-    header = text.readline()
-    delimiter = max(",;\t|", key=header.count)
-    names = next(csv.reader([header], delimiter=delimiter), [])
-    _check_columns(file, names, mapping, attributes)
-    renamed = _renamer(mapping, attributes)
-    rows = csv.reader(text, delimiter=delimiter)
-    try:
-        for row in rows:
-            if row:
-                yield _csv_entry(file, rows.line_num + 1, dict(zip(names, row, strict=False)), renamed)
-    except (UnicodeDecodeError, csv.Error) as error:
-        yield Entry(
-            file, rows.line_num + 2, error=f"not readable as UTF-8 CSV ({error}); the rest of the file is left out"
-        )
+class _Rewound(RawIOBase):
+    """A stream with what was already read put back in front."""
 
+    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+        self._head = head
+        self._stream = stream
 
-def _check_columns(file: str, names: Sequence[str], mapping: Mapping[str, str], attributes: Sequence[str]) -> None:
-    unknown = sorted({*mapping.values(), *attributes} - set(names))
-    if unknown:
-        raise ProducerError(f"{file} has no column {unknown[0]!r}: it has {', '.join(names)}")
+    def readable(self) -> bool:
+        """Yes."""
+        return True
 
-
-def _csv_entry(file: str, number: int, row: dict[str, str], renamed: Callable[[Fields], Fields]) -> Entry:
-    fields = renamed({name: value for name, value in row.items() if value != ""})
-    for name in NUMBERS:
-        if name in fields:
-            fields[name] = _number(fields[name])
-    if "available" in fields:
-        fields["available"] = FLAGS.get(fields["available"].strip().lower(), fields["available"])
-    return Entry(file, number, fields)
-
-
-def _number(text: str) -> Any:
-    """A number where the text is one; else the text, which the rules of the product then refuse by name."""
-    try:
-        return int(text)
-    except ValueError:
-        try:
-            return float(text)
-        except ValueError:
-            return text
-
-
-def _renamer(mapping: Mapping[str, str], attributes: Sequence[str]) -> Callable[[Fields], Fields]:
-    if not mapping and not attributes:
-        return lambda fields: fields
-    named = {field: column for field, column in mapping.items() if not field.startswith(ATTRIBUTE)}
-    columns = {name: name for name in attributes}
-    columns |= {f.removeprefix(ATTRIBUTE): column for f, column in mapping.items() if f.startswith(ATTRIBUTE)}
-
-    def renamed(fields: Fields) -> Fields:
-        result = fields | {field: fields[column] for field, column in named.items() if column in fields}
-        found = {name: fields[column] for name, column in columns.items() if column in fields}
-        return result | ({"attributes": found} if found else {})
-
-    return renamed
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # any writable buffer
+        """Fill the buffer, from the head first."""
+        data = self._head[: len(buffer)] or self._stream.read(len(buffer))
+        self._head = self._head[len(data) :] if self._head else b""
+        buffer[: len(data)] = data
+        return len(data)

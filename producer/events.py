@@ -9,8 +9,9 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET
 
-from producer.envelopes import Headers, from_cloud_event, from_envelope, is_cloud_event, key_id, key_text
-from producer.product import BadEvent, Deletion, Product, Wire, explained, product_from, product_of, short
+from producer.envelopes import Headers, from_cloud_event, from_envelope, is_cloud_event, key_id, key_text, parsed
+from producer.product import Deletion, Product, Wire, product_from, product_of
+from producer.refusals import BadEvent, explained
 
 __all__ = ["BadEvent", "Deletion", "Headers", "Product", "decode_event", "encode_product", "product_from"]
 
@@ -29,23 +30,34 @@ def decode_event(key: bytes | None, value: bytes | None, headers: Headers | None
     if value is None:
         return _deletion(key)
     if len(value) > MAX_VALUE_BYTES:
-        raise BadEvent("TooLarge", f"value has {len(value)} bytes, at most {MAX_VALUE_BYTES} are allowed: shorten it")
+        raise _too_large(value)
     if headers and is_cloud_event(headers):
         return from_cloud_event(key, value, headers)
     try:
         wire = _decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _other_format(key, value, error)
     if wire.specversion is not UNSET or wire.op is not UNSET or wire.payload is not UNSET:
-        enveloped = from_envelope(key, value)
+        enveloped = from_envelope(key, value, parsed(value))
         if enveloped is not None:
             return enveloped
     return product_of(wire, key_text(key))
 
 
 def encode_product(product: Product) -> bytes:
-    """The plain JSON object; what is unknown is left out."""
-    return _encode(product)
+    """The plain JSON object; what is unknown is left out.
+
+    Raises:
+        BadEvent: it is larger than an event may be.
+    """
+    value = _encode(product)
+    if len(value) > MAX_VALUE_BYTES:
+        raise _too_large(value)
+    return value
+
+
+def _too_large(value: bytes) -> BadEvent:
+    return BadEvent("TooLarge", f"value has {len(value)} bytes, at most {MAX_VALUE_BYTES} are allowed: shorten it")
 
 
 def _deletion(key: bytes | None) -> Deletion:
@@ -57,14 +69,8 @@ def _deletion(key: bytes | None) -> Deletion:
 
 def _other_format(key: bytes | None, value: bytes, error: Exception) -> Product | Deletion:
     """The value is no plain product: maybe an envelope, else say what is wrong with it."""
-    try:
-        value.decode()
-    except UnicodeDecodeError as broken:
-        raise BadEvent("NotUtf8", f"value has a broken byte at {broken.start} ({broken.reason}): send UTF-8") from None
-    enveloped = from_envelope(key, value)
+    fields = parsed(value)
+    enveloped = from_envelope(key, value, fields)
     if enveloped is not None:
         return enveloped
-    fields = msgspec.json.decode(value)
-    if isinstance(error, msgspec.ValidationError):
-        raise explained(error, fields) from None
-    raise BadEvent("NotJson", f"value={short(value)} is not JSON: send a JSON object")
+    raise explained(error, fields) from None

@@ -10,31 +10,17 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from producer.cleaning import cleaned
+from producer.refusals import BadEvent, explained, short, wrong
 
 MAX_ID_BYTES = 512
+LARGEST_FLOAT32 = 3.4028234663852886e38
+SMALLEST_LENGTH = 1e-30
+"""A vector none of whose numbers reaches this counts as zero: its length cannot be told in 32 bits."""
 
 Attribute: TypeAlias = str | int | float | bool | list[str]
 Price = Annotated[float, Meta(ge=0)]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
-Version = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-
-REMEDIES = {
-    "price": "a number of at least 0",
-    "currency": "an ISO 4217 code such as EUR",
-    "version": "a 64-bit integer",
-    "available": "true or false",
-    "attributes": "an object whose values are strings, numbers, booleans or lists of strings",
-    "embedding": "a list of finite numbers",
-    "updated_at": "an RFC 3339 time such as 2026-01-31T12:00:00Z",
-}
-
-
-class BadEvent(ValueError):
-    """An event that cannot be applied; ``reason`` is a short class name, the message names field, value, remedy."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -72,9 +58,9 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     price: Price | None = None
     currency: Currency | None = None
     image: str | None = None
-    attributes: dict[str, Attribute | None] | None = None
+    attributes: dict[str, str | Integer | float | bool | list[str] | None] | None = None
     available: bool | None = None
-    version: Version | None = None
+    version: Integer | None = None
     updated_at: str | None = None
     embedding: list[float] | None = None
     specversion: Raw | UnsetType = UNSET
@@ -83,16 +69,19 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _rfc3339 = msgspec.json.Decoder(Annotated[datetime, Meta(tz=True)]).decode
+_encode = msgspec.json.Encoder().encode
 
 
 def checked_id(id: str | None, key: str | None) -> str:
-    """The product's id, which must agree with the record's key where there is one."""
+    """The product's id, which must agree with the record's key where there is one.
+
+    Raises:
+        BadEvent: it is missing, too long, or disagrees.
+    """
     if not id:
         raise BadEvent("InvalidProduct", f"id is missing (key {short(key)}): give the product a string id")
     if len(id) > MAX_ID_BYTES // 4 and len(id.encode()) > MAX_ID_BYTES:
-        raise BadEvent(
-            "InvalidProduct", f"id={short(id)} has {len(id.encode())} bytes, at most {MAX_ID_BYTES} are allowed"
-        )
+        raise wrong("id", id)
     if key is not None and key != id:
         raise BadEvent("KeyMismatch", f"id={short(id)} disagrees with the record key {short(key)}: send one id")
     return id
@@ -112,9 +101,7 @@ def product_of(wire: Wire, key: str | None) -> Product:
             f"title={short(wire.title)} says nothing: product {short(id)} needs a title, image or embedding",
         )
     if wire.price is not None and not math.isfinite(wire.price):
-        raise BadEvent(
-            "InvalidProduct", f"price={wire.price} of product {short(id)} is not finite: send {REMEDIES['price']}"
-        )
+        raise wrong("price", wire.price)
     if wire.embedding is not None:
         _check_embedding(wire.embedding)
     if wire.updated_at is not None:
@@ -137,35 +124,21 @@ def product_of(wire: Wire, key: str | None) -> Product:
 
 
 def product_from(fields: Any, key: str | None) -> Product:
-    """A product from an already parsed JSON object.
+    """A product from an already parsed object, which may hold what JSON cannot.
 
     Raises:
         BadEvent: it is not a product object.
     """
     try:
-        return product_of(msgspec.convert(fields, Wire), key)
+        product = product_of(msgspec.convert(fields, Wire), key)
+        _encode(product)
     except msgspec.ValidationError as error:
         raise explained(error, fields) from None
-
-
-def explained(error: msgspec.ValidationError, fields: Any) -> BadEvent:
-    """The library's error, told as field, value and remedy."""
-    message = str(error)
-    path = message.rpartition(" - at `$")[2].rstrip("`") if " - at `$" in message else ""
-    name = path.lstrip(".").partition("[")[0]
-    if not name or not isinstance(fields, dict):
-        return BadEvent(
-            "InvalidProduct", f"value={short(fields)} is not a product: send a JSON object with id and title"
-        )
-    reason = "InvalidEmbedding" if name == "embedding" else "InvalidProduct"
-    remedy = REMEDIES.get(name, "a string")
-    return BadEvent(reason, f"{name}={short(fields.get(name))} is not allowed: send {remedy}")
-
-
-def short(value: Any, limit: int = 60) -> str:
-    """One line of a value, for messages."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}…"
+    except UnicodeEncodeError:
+        raise BadEvent("NotUtf8", f"value={short(fields)} has half a surrogate pair: send whole characters") from None
+    if product.attributes:
+        _check_finite(product.attributes)
+    return product
 
 
 def _text(text: str | None) -> str | None:
@@ -180,20 +153,24 @@ def _attributes(attributes: dict[str, Attribute | None] | None) -> dict[str, Att
     return attributes  # type: ignore[return-value]  # just checked
 
 
+def _check_finite(attributes: dict[str, Attribute]) -> None:
+    for value in attributes.values():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise wrong("attributes", attributes)
+
+
 def _check_embedding(embedding: list[float]) -> None:
-    if not any(embedding):
-        raise BadEvent(
-            "InvalidEmbedding",
-            f"embedding={short(embedding)} is empty or zero: it has no direction, send a vector that has",
-        )
-    if not math.isfinite(math.fsum(map(abs, embedding))) or not all(map(math.isfinite, embedding)):
-        raise BadEvent("InvalidEmbedding", f"embedding={short(embedding)} is not finite: send {REMEDIES['embedding']}")
+    sizes = list(map(abs, embedding))
+    finite = all(map(math.isfinite, sizes))
+    if not (finite and sizes and SMALLEST_LENGTH <= max(sizes) <= LARGEST_FLOAT32):
+        raise wrong("embedding", embedding, "InvalidEmbedding")
 
 
 def _check_time(text: str) -> None:
     try:
-        _rfc3339(f'"{text}"')
+        if "\\" not in text:
+            _rfc3339(f'"{text}"')
+            return
     except msgspec.DecodeError:
-        raise BadEvent(
-            "InvalidProduct", f"updated_at={short(text)} is not allowed: send {REMEDIES['updated_at']}"
-        ) from None
+        pass
+    raise wrong("updated_at", text)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not in its __all__
+    AdminClient,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from consumer.commands.findings import Finding, State, good, judged
 from consumer.config import Settings
@@ -18,8 +23,6 @@ TIMEOUT = 5.0
 LARGEST_EVENT = 1024 * 1024
 """Bytes of a value that the service still accepts."""
 
-Configs = Mapping[str, ConfigEntry]
-
 
 def check_kafka(settings: Settings) -> list[Finding]:
     """Check the brokers and both topics."""
@@ -27,7 +30,8 @@ def check_kafka(settings: Settings) -> list[Finding]:
         config = client_config(settings.kafka, settings.kafka_config)
     except ProducerError as error:
         return [Finding("Kafka settings", State.FAILED, str(error), "correct the file")]
-    admin = AdminClient({**config, "log_level": 0, "logger": _silent()})
+    quiet: dict[str, Any] = {**config, "log_level": 0, "logger": _silent()}
+    admin = AdminClient(quiet)
     address = config["bootstrap.servers"]
     try:
         metadata = admin.list_topics(timeout=TIMEOUT)
@@ -67,10 +71,10 @@ def message_size(topic: str, limit: int) -> Finding:
     return judged(f"topic {topic} max.message.bytes", fault, str(limit), remedy)
 
 
-def _configs(admin: AdminClient, topic: str) -> Configs:
+def _configs(admin: AdminClient, topic: str) -> dict[str, ConfigEntry]:
     resource = ConfigResource(ResourceType.TOPIC, topic)
     answers = admin.describe_configs([resource], request_timeout=TIMEOUT)
-    configs: Configs = answers[resource].result(TIMEOUT)
+    configs: dict[str, ConfigEntry] = answers[resource].result(TIMEOUT)
     return configs
 
 

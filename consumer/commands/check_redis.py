@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from consumer.commands.findings import Finding, State, good, judged
+from consumer.commands.findings import Finding, State, judged
 from consumer.config import Settings
 from consumer.errors import KinstreamError, ServerUnavailable
 from consumer.generations import Generations
@@ -21,7 +21,10 @@ def check_redis(settings: Settings) -> list[Finding]:
         client = connect(settings.redis)
         with answering(where):
             facts: dict[str, Any] = dict(client.info("all"))
-        findings = [version(where, str(facts["redis_version"])), eviction(str(facts["maxmemory_policy"]))]
+        findings = [
+            version(where, str(facts["redis_version"])),
+            eviction(str(facts.get("maxmemory_policy", "unknown"))),
+        ]
         return [*findings, persistence(facts), live(Generations(client).live())]
     except ServerUnavailable as error:
         return [Finding("Redis", State.UNREACHABLE, str(error), "start it, or set KINSTREAM_REDIS")]
@@ -45,10 +48,13 @@ def eviction(policy: str) -> Finding:
 def persistence(facts: dict[str, Any]) -> Finding:
     """Without a file on disk a restart of Redis is an outage for readers."""
     appending = bool(int(facts.get("aof_enabled", 0)))
-    saved = int(facts.get("rdb_saves", 0)) > 0
-    detail = "append-only file" if appending else "snapshots" if saved else "none seen"
     remedy = "set appendonly yes, or readers find nothing after a restart of Redis until the service rewrote it"
-    return judged("Redis persistence", None if appending else State.WARNING, detail, remedy)
+    return judged(
+        "Redis persistence",
+        None if appending else State.WARNING,
+        "append-only file" if appending else "no append-only file",
+        remedy,
+    )
 
 
 def live(generation: str | None) -> Finding:

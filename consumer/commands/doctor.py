@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor(  # noqa: PLR0913 - one argument an option
+def doctor(
     context: typer.Context,
     *,
     kafka: options.Kafka = None,

@@ -52,7 +52,7 @@ def neighbours(
     print_table(title, COLUMNS, _rows(found, cards))
 
 
-def search(  # noqa: PLR0913 - one argument an option
+def search(
     context: typer.Context,
     text: Annotated[str | None, typer.Argument(help="What to look for.", show_default=False)] = None,
     *,

@@ -12,79 +12,68 @@ import typer
 if TYPE_CHECKING:
     from consumer.config import Settings
 
-SERVERS = "Servers and topics"
-ENGINE = "Model and index"
-SERVICE = "Service"
-
 Kafka = Annotated[
     str | None,
-    typer.Option(help="Brokers, host:port with commas between (KINSTREAM_KAFKA).", rich_help_panel=SERVERS),
+    typer.Option(help="Brokers, host:port with commas between (KINSTREAM_KAFKA)."),
 ]
 KafkaConfig = Annotated[
     Path | None,
-    typer.Option(help="File of librdkafka settings (KINSTREAM_KAFKA_CONFIG).", rich_help_panel=SERVERS),
+    typer.Option(help="File of librdkafka settings (KINSTREAM_KAFKA_CONFIG)."),
 ]
-Topic = Annotated[str | None, typer.Option(help="Topic of the products (KINSTREAM_TOPIC).", rich_help_panel=SERVERS)]
+Topic = Annotated[str | None, typer.Option(help="Topic of the products (KINSTREAM_TOPIC).")]
 Group = Annotated[
     str | None,
-    typer.Option(help="Group that keeps the offsets (KINSTREAM_GROUP).", rich_help_panel=SERVERS),
+    typer.Option(help="Group that keeps the offsets (KINSTREAM_GROUP)."),
 ]
 Redis = Annotated[
     str | None,
-    typer.Option(help="Redis, such as redis://127.0.0.1:6379/0 (KINSTREAM_REDIS).", rich_help_panel=SERVERS),
+    typer.Option(help="Redis, such as redis://127.0.0.1:6379/0 (KINSTREAM_REDIS)."),
 ]
 Generation = Annotated[
     str | None,
-    typer.Option(help="Generation of the service (KINSTREAM_GENERATION).", rich_help_panel=ENGINE),
+    typer.Option(help="Generation of the service (KINSTREAM_GENERATION)."),
 ]
 Model = Annotated[
     str | None,
-    typer.Option(help="Folder of a model bundle, or none (KINSTREAM_MODEL).", rich_help_panel=ENGINE),
+    typer.Option(help="Folder of a model bundle, or none (KINSTREAM_MODEL)."),
 ]
 Dim = Annotated[
     int | None,
-    typer.Option(help="Dimensions of the events' embeddings, without a model (KINSTREAM_DIM).", rich_help_panel=ENGINE),
+    typer.Option(help="Dimensions of the events' embeddings, without a model (KINSTREAM_DIM)."),
 ]
 Device = Annotated[
     str | None,
-    typer.Option(help="What encodes: auto, cpu or cuda (KINSTREAM_DEVICE).", rich_help_panel=ENGINE),
+    typer.Option(help="What encodes: auto, cpu or cuda (KINSTREAM_DEVICE)."),
 ]
-Index = Annotated[str | None, typer.Option(help="Index: hnsw or exact (KINSTREAM_INDEX).", rich_help_panel=ENGINE)]
+Index = Annotated[str | None, typer.Option(help="Index: hnsw or exact (KINSTREAM_INDEX).")]
 ListLength = Annotated[
     int | None,
-    typer.Option("--k", help="Length of the published lists (KINSTREAM_K).", rich_help_panel=ENGINE),
+    typer.Option("--k", help="Length of the published lists (KINSTREAM_K)."),
 ]
 Slack = Annotated[
     int | None,
-    typer.Option(
-        help="Entries kept beyond k, so that deletes need no search (KINSTREAM_SLACK).", rich_help_panel=ENGINE
-    ),
+    typer.Option(help="Entries kept beyond k, so that deletes need no search (KINSTREAM_SLACK)."),
 ]
 FactAttributes = Annotated[
     str | None,
-    typer.Option(
-        help="Attributes that are not embedded, with commas between (KINSTREAM_FACT_ATTRIBUTES).",
-        rich_help_panel=ENGINE,
-    ),
+    typer.Option(help="Attributes that are not embedded, with commas between (KINSTREAM_FACT_ATTRIBUTES)."),
 ]
 ImageRoot = Annotated[
     Path | None,
-    typer.Option(help="Folder that image paths start from (KINSTREAM_IMAGE_ROOT).", rich_help_panel=ENGINE),
+    typer.Option(help="Folder that image paths start from (KINSTREAM_IMAGE_ROOT)."),
 ]
 State = Annotated[
     Path | None,
-    typer.Option(help="Folder for what a stop leaves behind (KINSTREAM_STATE).", rich_help_panel=SERVICE),
+    typer.Option(help="Folder for what a stop leaves behind (KINSTREAM_STATE)."),
 ]
-Batch = Annotated[int | None, typer.Option(help="Most events in a batch (KINSTREAM_BATCH).", rich_help_panel=SERVICE)]
+Batch = Annotated[int | None, typer.Option(help="Most events in a batch (KINSTREAM_BATCH).")]
 LingerMs = Annotated[
     float | None,
-    typer.Option(
-        help="Milliseconds that a batch waits for more events (KINSTREAM_LINGER_MS).", rich_help_panel=SERVICE
-    ),
+    typer.Option(help="Milliseconds that a batch waits for more events (KINSTREAM_LINGER_MS)."),
 ]
 MetricsPort = Annotated[
     int | None,
-    typer.Option(help="Port of the service's HTTP side, 0 = off (KINSTREAM_METRICS_PORT).", rich_help_panel=SERVICE),
+    typer.Option(help="Port of the service's HTTP side, 0 = off (KINSTREAM_METRICS_PORT)."),
 ]
 
 Count = Annotated[int, typer.Option("-k", min=1, max=1000, help="How many products.")]

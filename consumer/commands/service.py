@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
     app.command()(run)
 
 
-def run(  # noqa: PLR0913 - one argument an option
+def run(
     context: typer.Context,
     *,
     kafka: options.Kafka = None,
