@@ -50,7 +50,7 @@ class KafkaSource:
         self._linger = linger
         self._clock = clock
         self._address = config["bootstrap.servers"]
-        self._consumer = Consumer(_consumer_config(config, group))
+        self._consumer = Consumer({**_consumer_config(config, group), "on_commit": self._on_commit})
         self._producer = Producer(_producer_config(config))
         self._positions: Offsets = {}
         self._ends: Offsets = {}
@@ -200,6 +200,13 @@ class KafkaSource:
         """The end of a partition may lie behind the last record: transaction markers take offsets too."""
         partition = (self._topic, message.partition() or 0)
         self._positions[partition] = max(self._positions.get(partition, 0), message.offset() or 0)
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """Called by poll and close when the brokers have answered a commit; a failed one is covered by the next."""
+        if error is not None:
+            log.warning("offsets were not committed, the next batch commits them too", reason=error.str())
+            return
+        self._stored |= {(p.topic, p.partition): p.offset for p in partitions if p.error is None}
 
     def _unavailable(self, error: object) -> ServerUnavailable:
         return ServerUnavailable(

@@ -60,15 +60,15 @@ def read_catalogue(file: Path, mapping: Mapping[str, str], attributes: Sequence[
         raise ProducerError(f"{file} cannot be read: {error}") from error
 
 
-def _opened(file: Path) -> AbstractContextManager[BinaryIO]:
+def _opened(file: Path) -> AbstractContextManager[BufferedReader]:
     if str(file) == "-":
-        return nullcontext(sys.stdin.buffer)
-    return cast("BinaryIO", gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
+        return nullcontext(cast("BufferedReader", sys.stdin.buffer))
+    return cast("BufferedReader", gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
 
 
-def _entries(file: Path, stream: BinaryIO, columns: Columns) -> Iterator[Entry]:
+def _entries(file: Path, stream: BufferedReader, columns: Columns) -> Iterator[Entry]:
     head = _head(stream)
-    whole = BufferedReader(_Rewound(head, stream))
+    whole = cast("BinaryIO", BufferedReader(_Rewound(head, stream)))
     if _is_table(file, head, columns):
         yield from _table(str(file), whole, columns)
     elif head.lstrip().startswith(b"["):
@@ -79,7 +79,7 @@ def _entries(file: Path, stream: BinaryIO, columns: Columns) -> Iterator[Entry]:
                 yield _entry(str(file), number, line, columns)
 
 
-def _head(stream: BinaryIO) -> bytes:
+def _head(stream: BufferedReader) -> bytes:
     """The first line that is not empty, and the empty ones before it."""
     head = stream.readline(HEAD_BYTES).removeprefix(codecs.BOM_UTF8)
     while not head.strip():
@@ -98,7 +98,7 @@ def _is_table(file: Path, head: bytes, columns: Columns) -> bool:
     return not header.startswith(("{", "[")) and columns.fields.get("id", "id") in names_of(header)
 
 
-def _table(file: str, stream: BufferedReader, columns: Columns) -> Iterator[Entry]:
+def _table(file: str, stream: BinaryIO, columns: Columns) -> Iterator[Entry]:
     table = Table(stream)
     missing = sorted(columns.named() - set(table.names))
     if missing:
@@ -107,7 +107,7 @@ def _table(file: str, stream: BufferedReader, columns: Columns) -> Iterator[Entr
         yield Entry(file, line, error=row) if isinstance(row, str) else Entry(file, line, typed(columns.rename(row)))
 
 
-def _array(file: str, stream: BufferedReader, columns: Columns) -> Iterator[Entry]:
+def _array(file: str, stream: BinaryIO, columns: Columns) -> Iterator[Entry]:
     try:
         for line, text in elements(TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")):
             yield _entry(file, line, text.encode(errors="surrogateescape"), columns)
@@ -128,7 +128,7 @@ def _entry(file: str, line: int, text: bytes, columns: Columns) -> Entry:
 class _Rewound(RawIOBase):
     """A stream with what was already read put back in front."""
 
-    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+    def __init__(self, head: bytes, stream: BufferedReader) -> None:
         self._head = head
         self._stream = stream
 
@@ -137,8 +137,8 @@ class _Rewound(RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # any writable buffer
-        """Fill the buffer, from the head first."""
-        data = self._head[: len(buffer)] or self._stream.read(len(buffer))
+        """Give what is there, from the head first; a slow pipe is not waited for to fill the buffer."""
+        data = self._head[: len(buffer)] or self._stream.read1(len(buffer))
         self._head = self._head[len(data) :] if self._head else b""
         buffer[: len(data)] = data
         return len(data)

@@ -52,6 +52,15 @@ def up(
 
 
 @app.command()
+def tools(only: Annotated[list[str], typer.Option(help="java, mvn, redis-server or prometheus; may be repeated.")]) -> None:
+    """Make sure that programs are there, installing them where that is possible."""
+    try:
+        require(only)
+    except ServerError as error:
+        _fail(error)
+
+
+@app.command()
 def down(root: Root = Path(".local/servers"), only: Only = None, wipe: bool = False) -> None:
     """Stop each server by its own pid; --wipe removes the data too."""
     for server in _existing(root, only):

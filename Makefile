@@ -1,0 +1,65 @@
+# Each target does its own set-up once. A fresh clone needs make, python3 with venv, and a C++ compiler.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+MODEL := .local/models/default
+UV_VERSION := 0.13.9
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
+unexport UV_PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint up down status bundle bench-main lock clean
+
+help: ## Show this list.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.installed ## Make .venv with everything that is locked in requirements/dev.txt.
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@PYTHON=$(PYTHON) sh ops/local/prerequisites.sh
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "installing the locked packages (hnswlib is compiled, half a minute) …"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+bundle: $(MODEL)/manifest.json ## Build the default model bundle from published weights.
+
+$(MODEL)/manifest.json: $(VENV)/.installed
+	@$(BIN)/python ops/local/servers.py tools --only java --only mvn
+	@$(BIN)/python -m model.default $(MODEL)
+	@touch $@
+
+demo: setup bundle ## Real products through Kafka, the encoder and Redis: FILE=… for your own, KEEP=1 keeps the servers.
+	@$(BIN)/python ops/demo/demo.py $(if $(FILE),--file "$(FILE)") $(if $(KEEP),--keep)
+
+test: lint bundle ## Lint, types, imports, and all tests on real Kafka and Redis.
+	@$(BIN)/python -m pytest
+
+lint: setup ## Style, types and import rules.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+up: setup ## Start Kafka, Redis and Prometheus on 127.0.0.1.
+	@$(BIN)/python ops/local/servers.py up
+
+down: ## Stop them.
+	@$(BIN)/python ops/local/servers.py down
+
+status: ## Say what runs.
+	@$(BIN)/python ops/local/servers.py status
+
+bench-main: setup bundle ## Measure the pipeline against its limits; the last line is JSON.
+	@$(BIN)/python ops/bench/main.py
+
+lock: setup ## Lock all requirements anew.
+	@$(COMPILE) --upgrade -o requirements/serving.txt
+	@$(COMPILE) --upgrade --extra dev -o requirements/dev.txt
+	@$(COMPILE) --upgrade --extra gpu --override requirements/gpu-overrides.in -o requirements/gpu.txt
+	@$(COMPILE) --upgrade --extra train --extra dev -o requirements/train.txt
+
+clean: down ## Stop the servers and remove what was made or fetched.
+	@rm -rf $(VENV) .local dist
