@@ -68,12 +68,13 @@ EXPECTED = {
     "redis": "expected redis://host:port/database, rediss://… or unix://…",
     "generation": "expected letters, digits, dots, dashes and underscores, at most 64",
 }
-PASSWORD = re.compile(r"(?<=:)[^:@/]*(?=@)")
+CREDENTIALS = re.compile(r"(?<=://)[^@\s]*(?=@)")
+SECRET_PARAMETER = re.compile(r"(?i)(?<=password=)[^&\s]*")
 
 
 def masked(url: str) -> str:
-    """The URL with its password hidden, fit for logs and errors."""
-    return PASSWORD.sub("***", url)
+    """The URL with user, password and secret parameters hidden, fit for logs and errors."""
+    return SECRET_PARAMETER.sub("***", CREDENTIALS.sub("***", url))
 
 
 def _first(error: pydantic.ValidationError) -> str:

@@ -9,12 +9,17 @@ import typer
 from producer.commands import register
 from producer.errors import ProducerError, ServerUnreachable
 
-app = typer.Typer(help="Send products to kinstream.", no_args_is_help=True, add_completion=False)
-register(app)
-
 
 def main() -> None:
-    """Run; errors are one line, and a server that cannot be reached is exit code 3."""
+    """Run; exits with 0 done, 1 failed, 2 wrong usage, 3 a server cannot be reached. Errors are one line."""
+    app = typer.Typer(
+        help="Send products to kinstream.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    register(app)
     try:
         app()
     except ProducerError as error:

@@ -27,17 +27,26 @@ HEAD_BYTES = 64 * 1024
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One entry of a file: ``fields`` as read, or the ``error`` that kept it from being read."""
+    """One entry of a file: what it holds, or the error that kept it from being read."""
 
     file: str
     line: int
-    fields: Fields | None = None
-    error: str | None = None
+    content: Fields | BadEvent
 
     @property
     def place(self) -> str:
         """Where it is, for messages."""
         return f"{self.file}:{self.line}"
+
+    def fields(self) -> Fields:
+        """What it holds.
+
+        Raises:
+            BadEvent: it could not be read.
+        """
+        if isinstance(self.content, BadEvent):
+            raise self.content
+        return self.content
 
 
 def read_catalogue(file: Path, mapping: Mapping[str, str], attributes: Sequence[str]) -> Iterator[Entry]:
@@ -104,7 +113,7 @@ def _table(file: str, stream: BinaryIO, columns: Columns) -> Iterator[Entry]:
     if missing:
         raise ProducerError(f"{file} has no column {missing[0]!r}: it has {', '.join(table.names)}")
     for line, row in table.rows():
-        yield Entry(file, line, error=row) if isinstance(row, str) else Entry(file, line, typed(columns.rename(row)))
+        yield Entry(file, line, row if isinstance(row, BadEvent) else typed(columns.rename(row)))
 
 
 def _array(file: str, stream: BinaryIO, columns: Columns) -> Iterator[Entry]:
@@ -112,16 +121,16 @@ def _array(file: str, stream: BinaryIO, columns: Columns) -> Iterator[Entry]:
         for line, text in elements(TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")):
             yield _entry(file, line, text.encode(errors="surrogateescape"), columns)
     except BrokenArray as broken:
-        yield Entry(file, broken.line, error=f"NotJson: {broken}")
+        yield Entry(file, broken.line, BadEvent("NotJson", str(broken)))
 
 
 def _entry(file: str, line: int, text: bytes, columns: Columns) -> Entry:
     try:
         fields = parsed(text)
         if not isinstance(fields, dict):
-            raise not_an_object(fields)
+            return Entry(file, line, not_an_object(fields))
     except BadEvent as bad:
-        return Entry(file, line, error=f"{bad.reason}: {bad}")
+        return Entry(file, line, bad)
     return Entry(file, line, columns.rename(fields))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial as bound
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +15,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from producer.catalogue import Entry, read_catalogue
-from producer.events import BadEvent, Product, product_from
+from producer.changes import Change, change_of
+from producer.columns import ATTRIBUTE
+from producer.events import BadEvent, Deletion, Product, encode_product, product_from
 from producer.folding import FoldStore
 from producer.kafka_config import client_config
+from producer.product import checked_id
 from producer.publisher import Publisher
-from producer.replay import BadChange, Change, change_of, paced
+from producer.replay import paced
+from producer.sending import Event, Sending
 
 STATE_FILE = "folded.sqlite"
 
@@ -46,13 +52,19 @@ def publish(
     ] = None,
     delete: Annotated[list[str] | None, typer.Option(help="Delete the product with this id; may be repeated.")] = None,
     rate: Annotated[float, typer.Option(min=0, help="At most so many products per second; 0 is no limit.")] = 0,
-    dry_run: Annotated[bool, typer.Option(help="Check everything, send nothing; needs no broker.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, send nothing; needs no broker.")
+    ] = False,
     map: Annotated[
         list[str] | None, typer.Option(help="FIELD=COLUMN, such as title=name or attributes.size=Size.")
     ] = None,
     attributes: Annotated[str, typer.Option(help="Columns that become attributes, with commas between.")] = "",
     partial: Annotated[
-        bool, typer.Option(help="Entries name only what changed: fold them into the last full state.")
+        bool,
+        typer.Option(
+            "--partial",
+            help="Entries name only what changed (the first of an id, everything): fold them into full states.",
+        ),
     ] = False,
     state: State = Path("state"),
     kafka: Kafka = "127.0.0.1:9092",
@@ -67,116 +79,82 @@ def publish(
     """
     if not files and not delete:
         raise typer.BadParameter("give a FILE, - for standard input, or --delete ID")
+    _check_files(*files or [])
     mapping = dict(_pair(option) for option in map or [])
     columns = [name.strip() for name in attributes.split(",") if name.strip()]
     with ExitStack() as stack:
-        send = _sender(stack, dry_run, kafka, topic, kafka_config)
-        fold = stack.enter_context(FoldStore(state / STATE_FILE)) if partial else None
-        sending = _Sending(send, _progress(stack), rate)
+        send = _check if dry_run else _sender(stack, kafka, topic, kafka_config)
+        fold = _fold(stack, state, dry_run) if partial or (delete and (state / STATE_FILE).exists()) else None
+        sending = Sending(send, stderr, _progress(stack), rate)
         for id in delete or []:
-            sending.delete(id, fold)
+            sending.attempt("--delete", bound(_deletion, fold, id))
         for file in files or []:
             for entry in read_catalogue(file, mapping, columns):
-                sending.product(entry, fold)
+                sending.attempt(entry.place, bound(_event, fold if partial else None, entry))
     sending.finish("checked" if dry_run else "sent")
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="Recorded events {ts, op, id, …}, one a line; .gz too.")],
-    speed: Annotated[str, typer.Option(help="60 plays an hour in a minute; max does not wait.")] = "1",
+    file: Annotated[
+        Path, typer.Argument(help="Recorded changes {ts, op, id, …}, one a line; .gz too; - is standard input.")
+    ],
+    speed: Annotated[str, typer.Option(help="60 plays an hour in a minute; 0 or max does not wait.")] = "1",
     max_gap: Annotated[float, typer.Option(min=0, help="Skip what is longer than so many recorded seconds.")] = 3600,
-    limit: Annotated[int, typer.Option(min=0, help="Stop after so many events; 0 is no limit.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Stop after so many changes; 0 is no limit.")] = 0,
     state: State = Path("state"),
     kafka: Kafka = "127.0.0.1:9092",
     topic: Topic = "products",
     kafka_config: KafkaConfig = None,
 ) -> None:
-    """Send a recorded stream of partial changes at its own pace, folded into full states.
+    """Send recorded partial changes at their own pace, folded into full states.
 
     Example: kinstream replay events.jsonl.gz --speed 60
+
+    The state folder remembers what earlier files said; name a new one to start from nothing.
     """
+    _check_files(file)
     pace = _speed(speed)
     with ExitStack() as stack:
-        send = _sender(stack, False, kafka, topic, kafka_config)
-        fold = stack.enter_context(FoldStore(state / STATE_FILE))
-        sending = _Sending(send, _progress(stack), 0)
-        for change in paced(_changes(file, limit, sending.refuse), pace, max_gap):
-            sending.change(change, fold)
+        send = _sender(stack, kafka, topic, kafka_config)
+        fold = _fold(stack, state, False)
+        sending = Sending(send, stderr, _progress(stack))
+        entries = islice(read_catalogue(file, {}, []), limit or None)
+        for change in paced(_changes(entries, sending), pace, max_gap):
+            sending.attempt(change.place, bound(fold.apply, change))
     sending.finish("sent")
 
 
-class _Sending:
-    """Sends entries, counts them, and tells which were refused."""
+def _event(fold: FoldStore | None, entry: Entry) -> Event:
+    return product_from(entry.fields(), None) if fold is None else fold.apply(change_of(entry))
 
-    def __init__(self, send: Callable[[str, Product | None], None], progress: Progress, rate: float) -> None:
-        self._send = send
-        self._progress = progress
-        self._task = progress.add_task("products", total=None)
-        self._rate = rate
-        self._started = time.monotonic()
-        self._sent = self._refused = 0
 
-    def product(self, entry: Entry, fold: FoldStore | None) -> None:
-        if entry.fields is None:
-            self.refuse(f"{entry.file}:{entry.line}", entry.error or "not readable")
-            return
+def _deletion(fold: FoldStore | None, id: str) -> Event:
+    if fold is not None:
+        fold.delete(id)
+    return Deletion(checked_id(id, None))
+
+
+def _changes(entries: Iterator[Entry], sending: Sending) -> Iterator[Change]:
+    for entry in entries:
         try:
-            product = self._folded(entry, fold) if fold else product_from(entry.fields, None)
+            yield change_of(entry)
         except BadEvent as bad:
-            self.refuse(f"{entry.file}:{entry.line}", f"{bad.reason}: {bad}")
-            return
-        self._count(product.id, product)
-
-    def delete(self, id: str, fold: FoldStore | None) -> None:
-        if fold is not None:
-            fold.delete(id)
-        self._count(id, None)
-
-    def change(self, change: Change, fold: FoldStore) -> None:
-        if change.op == "delete":
-            self.delete(change.id, fold)
-            return
-        try:
-            self._count(change.id, fold.upsert(change.id, change.fields))
-        except BadEvent as bad:
-            self.refuse(f"event of {change.id}", f"{bad.reason}: {bad}")
-
-    def refuse(self, where: str, reason: str) -> None:
-        self._refused += 1
-        stderr.print(f"{where}: {reason}", style="red", highlight=False, markup=False, soft_wrap=True)
-
-    def finish(self, verb: str) -> None:
-        stderr.print(f"{self._sent} {verb}, {self._refused} refused", highlight=False)
-        if self._refused:
-            raise typer.Exit(1)
-
-    def _folded(self, entry: Entry, fold: FoldStore) -> Product:
-        fields = entry.fields or {}
-        id = fields.get("id")
-        if not isinstance(id, str):
-            raise BadEvent("InvalidProduct", f"id={id!r} is not allowed: send a string")
-        return fold.upsert(id, fields)
-
-    def _count(self, id: str, product: Product | None) -> None:
-        self._wait()
-        self._send(id, product)
-        self._sent += 1
-        self._progress.advance(self._task)
-
-    def _wait(self) -> None:
-        early = self._started + self._sent / self._rate - time.monotonic() if self._rate else 0.0
-        if early > 0:
-            time.sleep(early)
+            sending.refuse(entry.place, bad)
 
 
-def _sender(
-    stack: ExitStack, dry_run: bool, kafka: str, topic: str, kafka_config: Path | None
-) -> Callable[[str, Product | None], None]:
-    if dry_run:
-        return lambda _, product: None
-    config = client_config(kafka, kafka_config)
-    publisher = stack.enter_context(Publisher(kafka, topic, config))
-    return lambda id, product: publisher.delete(id) if product is None else publisher.publish(product)
+def _check(event: Event) -> None:
+    """What publishing would refuse."""
+    if isinstance(event, Product):
+        encode_product(event)
+
+
+def _sender(stack: ExitStack, kafka: str, topic: str, kafka_config: Path | None) -> Callable[[Event], None]:
+    publisher = stack.enter_context(Publisher(kafka, topic, client_config(kafka, kafka_config)))
+    return lambda event: publisher.publish(event) if isinstance(event, Product) else publisher.delete(event.id)
+
+
+def _fold(stack: ExitStack, state: Path, dry_run: bool) -> FoldStore:
+    return stack.enter_context(FoldStore(state / STATE_FILE, keep=not dry_run))
 
 
 def _progress(stack: ExitStack) -> Progress:
@@ -185,20 +163,16 @@ def _progress(stack: ExitStack) -> Progress:
     return stack.enter_context(Progress(*columns, console=stderr, disable=not stderr.is_terminal, transient=True))
 
 
-def _changes(file: Path, limit: int, refuse: Callable[[str, str], None]) -> Iterator[Change]:
-    for number, entry in enumerate(read_catalogue(file, {}, [])):
-        if limit and number >= limit:
-            return
-        try:
-            yield change_of(entry)
-        except BadChange as bad:
-            refuse(f"{entry.file}:{entry.line}", str(bad))
+def _check_files(*files: Path) -> None:
+    for file in files:
+        if str(file) != "-" and (file.is_dir() or not file.exists()):
+            raise typer.BadParameter(f"{str(file)!r} is no file: name one, or - for standard input")
 
 
 def _pair(option: str) -> tuple[str, str]:
     field, equals, column = option.partition("=")
     known = {*Product.__struct_fields__} - {"attributes"}
-    if not equals or not column or (field not in known and not field.startswith("attributes.")):
+    if not equals or not column or (field not in known and not field.startswith(ATTRIBUTE)):
         raise typer.BadParameter(
             f"{option!r}: expected FIELD=COLUMN with FIELD of {', '.join(sorted(known))} or attributes.NAME"
         )
@@ -209,7 +183,7 @@ def _speed(text: str) -> float:
     try:
         speed = float("inf") if text == "max" else float(text)
     except ValueError:
-        speed = 0.0
-    if speed <= 0:
-        raise typer.BadParameter(f"--speed {text!r}: expected a number above 0, or max")
-    return speed
+        speed = math.nan
+    if not speed >= 0:
+        raise typer.BadParameter(f"--speed {text!r}: expected a number of at least 0, or max")
+    return speed or math.inf

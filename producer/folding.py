@@ -6,54 +6,78 @@ A change is a JSON merge patch (RFC 7386): what it names is replaced, null remov
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
 
+from producer.changes import Change
 from producer.errors import ProducerError
-from producer.events import Product, product_from
+from producer.product import Deletion, Product, checked_id, product_from
+from producer.refusals import BadEvent, short
 
-COMMIT_EVERY = 1000
-"""Changes held in one transaction; a crash loses at most these, and sending them again does no harm."""
+SET_UP = (
+    "PRAGMA journal_mode=WAL",
+    # In WAL mode the file stays whole whatever happens; only a power cut can lose the last changes, not a crash.
+    "PRAGMA synchronous=NORMAL",
+    "CREATE TABLE IF NOT EXISTS product (id TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID",
+)
 
 
 class FoldStore:
-    """The last full state of every product, by id; a context manager."""
+    """The last full state of every product, by id; a context manager.
 
-    def __init__(self, path: Path) -> None:
+    Each change is kept before it is returned. Sending a change again that was folded already does no harm.
+    """
+
+    def __init__(self, path: Path, keep: bool = True) -> None:
         """Open or create the file.
+
+        Args:
+            path: the file; its folder is made when it is missing.
+            keep: False forgets at the end what was folded, for trying out.
 
         Raises:
             ProducerError: it cannot be opened, or is something else.
         """
-        try:
+        self._path = path
+        with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("CREATE TABLE IF NOT EXISTS product (id TEXT PRIMARY KEY, state BLOB) WITHOUT ROWID")
-            self._database.execute("BEGIN")
-        except (OSError, sqlite3.Error) as error:
-            raise ProducerError(f"{path} cannot be used to remember products: {error}") from error
-        self._changes = 0
+            for statement in SET_UP if keep else (*SET_UP, "BEGIN"):
+                self._database.execute(statement)
+
+    def apply(self, change: Change) -> Product | Deletion:
+        """Fold a recorded change in.
+
+        Raises:
+            BadEvent: the result is not a valid product; the state stays as it was.
+        """
+        if change.op == "upsert":
+            return self.upsert(change.id, change.fields)
+        self.delete(change.id)
+        return Deletion(change.id)
 
     def upsert(self, id: str, patch: Mapping[str, Any]) -> Product:
         """Fold a change in and return the full state.
 
         Raises:
             BadEvent: the result is not a valid product; the state stays as it was.
+            ProducerError: the file cannot be read or written.
         """
-        row = self._database.execute("SELECT state FROM product WHERE id = ?", (id,)).fetchone()
-        state = merged(msgspec.json.decode(row[0]) if row else {}, {**patch, "id": id})
+        state = self._merged(checked_id(id, None), patch)
         product = product_from(state, None)
-        self._write("REPLACE INTO product VALUES (?, ?)", (id, msgspec.json.encode(state)))
+        with self._explained():
+            self._database.execute("REPLACE INTO product VALUES (?, ?)", (id, msgspec.json.encode(state)))
         return product
 
     def delete(self, id: str) -> None:
         """Forget a product: the next change of this id starts anew."""
-        self._write("DELETE FROM product WHERE id = ?", (id,))
+        with self._explained():
+            self._database.execute("DELETE FROM product WHERE id = ?", (id,))
 
     def __len__(self) -> int:
         (number,) = self._database.execute("SELECT count(*) FROM product").fetchone()
@@ -65,15 +89,25 @@ class FoldStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._database.execute("COMMIT")
-        self._database.close()
+        with self._explained(), closing(self._database):
+            pass
 
-    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
-        self._database.execute(statement, values)
-        self._changes += 1
-        if self._changes % COMMIT_EVERY == 0:
-            self._database.execute("COMMIT")
-            self._database.execute("BEGIN")
+    def _merged(self, id: str, patch: Mapping[str, Any]) -> Any:
+        with self._explained():
+            row = self._database.execute("SELECT state FROM product WHERE id = ?", (id,)).fetchone()
+        try:
+            return merged(msgspec.json.decode(row[0]) if row else {}, {**patch, "id": id})
+        except RecursionError:
+            raise BadEvent("InvalidProduct", f"change of {short(id)} is nested too deeply: flatten it") from None
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error, UnicodeEncodeError) as error:
+            raise ProducerError(
+                f"{self._path} cannot be used to remember products ({error}): free or remove it, or name another folder"
+            ) from error
 
 
 def merged(state: Any, patch: Any) -> Any:

@@ -86,10 +86,10 @@ class _Window:
             _, end = self._decode(self._text, self._at)
         except RecursionError as error:
             raise self.broken(str(error)) from None
-        except ValueError as error:
+        except json.JSONDecodeError as error:
             if len(self._text) - self._at < LARGEST_ELEMENT and self._read():
                 return None
-            raise self.broken(str(error)) from None
+            raise self.broken(error.msg) from None
         # A number at the very end of what was read may go on.
         return None if end == len(self._text) and self._read() else end
 

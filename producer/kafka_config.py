@@ -9,7 +9,7 @@ from producer.errors import ProducerError
 
 QUIET = {"log_level": "2", "reconnect.backoff.ms": "250"}
 """librdkafka writes a line for every failed connection; what matters of that comes back as an error anyway."""
-SECRETS = ("password", "secret", "key.pem", "token", "oauthbearer.config", "jaas")
+SECRETS = ("password", "passphrase", "secret", "key.pem", "token", "oauthbearer.config", "jaas")
 
 
 def client_config(bootstrap: str, file: Path | None) -> dict[str, str]:
@@ -24,20 +24,22 @@ def read_config_file(file: Path) -> dict[str, str]:
         ProducerError: the file cannot be read, or a line is not of that form; its value is not shown.
     """
     try:
-        lines = file.read_text().splitlines()
-    except OSError as error:
-        raise ProducerError(f"KINSTREAM_KAFKA_CONFIG={str(file)!r} cannot be read: {error.strerror}") from error
-    config: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        name, equals, value = line.partition("=")
-        if not equals or not name.strip():
-            raise ProducerError(f"{file}:{number}: not of the form name=value, such as security.protocol=SASL_SSL")
-        config[name.strip()] = value.strip()
-    return config
+        lines = file.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProducerError(
+            f"KINSTREAM_KAFKA_CONFIG={str(file)!r} cannot be read ({error}): name a text file of librdkafka settings"
+        ) from error
+    numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1)]
+    return dict(_setting(file, number, line) for number, line in numbered if line and not line.startswith("#"))
 
 
 def masked(config: Mapping[str, str]) -> dict[str, str]:
     """The settings fit for display: secrets hidden."""
     return {name: "***" if any(word in name for word in SECRETS) else value for name, value in config.items()}
+
+
+def _setting(file: Path, number: int, line: str) -> tuple[str, str]:
+    name, equals, value = line.partition("=")
+    if not equals or not name.strip():
+        raise ProducerError(f"{file}:{number}: not of the form name=value, such as security.protocol=SASL_SSL")
+    return name.strip(), value.strip()

@@ -8,6 +8,7 @@ from io import TextIOWrapper
 from typing import Any, BinaryIO
 
 from producer.columns import Fields
+from producer.refusals import BadEvent, short
 
 DELIMITERS = ",;\t|"
 NUMBERS = ("price", "version")
@@ -26,7 +27,7 @@ class Table:
         self._delimiter = delimiter_of(header)
         self.names = names_of(header)
 
-    def rows(self) -> Iterator[tuple[int, Fields | str]]:
+    def rows(self) -> Iterator[tuple[int, Fields | BadEvent]]:
         """Yield (line on which it starts, the cells that are not empty by column, or why the row cannot be read)."""
         reader = csv.reader(self._text, delimiter=self._delimiter, strict=True)
         while True:
@@ -36,18 +37,18 @@ class Table:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield line, f"not CSV ({error}): quote cells that hold quotes, and double those"
+                yield line, BadEvent("NotCsv", f"row is not CSV ({error}): quote cells with quotes, and double those")
                 continue
             if row:
                 yield line, self._cells(row)
 
-    def _cells(self, row: list[str]) -> Fields | str:
+    def _cells(self, row: list[str]) -> Fields | BadEvent:
         if len(row) != len(self.names):
-            return f"the row has {len(row)} cells, the header {len(self.names)}: give each column one"
+            return BadEvent("NotCsv", f"row has {len(row)} cells, the header {len(self.names)}: give each column one")
         try:
             "".join(row).encode()
         except UnicodeEncodeError:
-            return "not UTF-8: convert the file to UTF-8"
+            return BadEvent("NotUtf8", f"row={short(row)} is not UTF-8: convert the file to UTF-8")
         return {name: cell for name, cell in zip(self.names, row, strict=True) if cell}
 
 

@@ -13,6 +13,7 @@ from producer.errors import ProducerError, ServerUnreachable
 log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0
+"""Seconds that the brokers have for an answer."""
 MAX_MESSAGE_BYTES = str(16 * 1024 * 1024)
 PRODUCTS = {"cleanup.policy": "compact", "max.message.bytes": MAX_MESSAGE_BYTES}
 """Settings of the topic of products: the last state of each product is kept for ever."""
@@ -26,30 +27,21 @@ def ensure_topics(
 
     Raises:
         ServerUnreachable: no broker answers.
-        ProducerError: a broker refuses to create one.
+        ProducerError: a setting is wrong, or a broker refuses to create a topic.
     """
-    admin = AdminClient({**config})
+    admin = _admin(config)
     try:
         existing = admin.list_topics(timeout=TIMEOUT).topics
     except KafkaException as error:
         raise unreachable(config, error) from error
-    missing = {name: settings for name, settings in topics.items() if name not in existing}
-    if not missing:
-        return []
-    new = [
+    missing = [
         NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(settings))
-        for name, settings in missing.items()
+        for name, settings in topics.items()
+        if name not in existing
     ]
-    for name, future in admin.create_topics(new, operation_timeout=TIMEOUT).items():
-        try:
-            future.result(timeout=TIMEOUT)
-            log.info("created topic %s", name)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise ProducerError(
-                    f"topic {name} does not exist and cannot be created: {error.args[0].str()}"
-                ) from error
-    return list(missing)
+    if missing:
+        _create(admin, missing)
+    return [topic.topic for topic in missing]
 
 
 def unreachable(config: Mapping[str, str], error: object) -> ServerUnreachable:
@@ -57,3 +49,29 @@ def unreachable(config: Mapping[str, str], error: object) -> ServerUnreachable:
     address = config["bootstrap.servers"]
     reason = error.args[0].str() if isinstance(error, KafkaException) else error
     return ServerUnreachable(f"Kafka at {address} does not answer ({reason}); start it, or set KINSTREAM_KAFKA")
+
+
+def wrong_settings(error: KafkaException) -> ProducerError:
+    """The error for settings that the client library does not take."""
+    return ProducerError(f"a Kafka setting is wrong ({error.args[0].str()}): correct KINSTREAM_KAFKA_CONFIG")
+
+
+def _admin(config: Mapping[str, str]) -> AdminClient:
+    try:
+        return AdminClient({**config})
+    except KafkaException as error:
+        raise wrong_settings(error) from error
+
+
+def _create(admin: AdminClient, topics: list[NewTopic]) -> None:
+    futures = admin.create_topics(topics, operation_timeout=TIMEOUT, request_timeout=2 * TIMEOUT)
+    for name, future in futures.items():
+        try:
+            future.result()
+            log.info("created topic %s", name)
+        except KafkaException as error:
+            problem = error.args[0]
+            if problem.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise ProducerError(
+                    f"topic {name} does not exist and cannot be created ({problem.str()}): create it, or name another"
+                ) from error

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVERS = ROOT / "ops" / "local" / "servers.py"
@@ -78,8 +79,6 @@ def kafka(_servers: dict[str, int]) -> str:
 @pytest.fixture
 def redis_url(_servers: dict[str, int]) -> Iterator[str]:
     """URL of a real and empty Redis."""
-    import redis
-
     url = f"redis://127.0.0.1:{_servers['redis']}/0"
     with redis.Redis.from_url(url) as client:
         client.flushall()

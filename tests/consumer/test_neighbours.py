@@ -181,16 +181,21 @@ def _random_batch(
     chosen = random.choice(list(state), len(vectors), replace=False).tolist()
     kinds = random.choice(["create", "edit", "delete", "flip"], len(vectors), p=[0.25, 0.35, 0.2, 0.2])
     placed, rows, hidden, shown, dropped = [], [], [], [], []
+    fresh = max(state) + 1
     for row, (slot, kind) in enumerate(zip(chosen, kinds, strict=True)):
         if kind == "delete":
             dropped.append(slot)
         elif kind == "flip":
             (hidden if state[slot] else shown).append(slot)
         else:
-            new = (free.pop() if free else len(state) + len(dropped) + 100_000) if kind == "create" else slot
-            new = new if kind == "edit" or new < 100_000 else max(max(state), max(placed, default=0)) + 1
-            placed.append(new)
             rows.append(row)
+            if kind == "create" and free:
+                placed.append(free.pop())
+            elif kind == "create":
+                placed.append(fresh)
+                fresh += 1
+            else:
+                placed.append(slot)
     visible = [slot for slot in placed if state.get(slot, True)]
     graph.apply(array(dropped), array(hidden), array(shown + visible), array(placed), vectors[rows])
     state.update(dict.fromkeys(hidden, False) | dict.fromkeys(shown, True))
