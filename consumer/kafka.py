@@ -19,12 +19,14 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
-    Producer,
     TopicPartition,
 )
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from consumer.errors import ServerUnavailable
+from consumer.letters import Letters
 from consumer.types import Batch, DeadLetter, Offsets, Record
+from producer.topics import MAX_MESSAGE_BYTES
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +34,14 @@ REQUEST_TIMEOUT = 10.0
 """Seconds that the brokers have for an answer."""
 DISCOVER_SECONDS = 30.0
 """How often to look for partitions that were added."""
-MAX_RECORD_BYTES = 16 * 1024 * 1024
+SETTLING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
 
 
 class KafkaSource:
@@ -51,13 +60,13 @@ class KafkaSource:
         self._clock = clock
         self._address = config["bootstrap.servers"]
         self._consumer = Consumer({**_consumer_config(config, group), "on_commit": self._on_commit})
-        self._producer = Producer(_producer_config(config))
+        self._letters = Letters(config, topic)
         self._positions: Offsets = {}
         self._ends: Offsets = {}
         self._committed: Offsets = {}
         self._stored: Offsets = {}
         self._discovered = clock()
-        self._assign(self._partitions())
+        self._settling(lambda: self._assign(self._partitions()))
 
     def poll(self, max_records: int, timeout: float) -> Batch:
         """Wait for a first record, then at most the linger time for more."""
@@ -89,20 +98,11 @@ class KafkaSource:
         return all(self._positions.get(partition, 0) >= end for partition, end in self._ends.items())
 
     def dead_letter(self, letters: Sequence[DeadLetter]) -> None:
-        """Produce to the dead-letter topic and wait for the brokers' word on each."""
-        failures: list[KafkaError] = []
-
-        def report(error: KafkaError | None, message: Message) -> None:
-            if error is not None:
-                failures.append(error)
-
-        for letter in letters:
-            self._produce(letter, report)
-        if self._producer.flush(REQUEST_TIMEOUT):
-            self._producer.purge()
-            self._producer.flush(REQUEST_TIMEOUT)
-        if failures:
-            raise self._unavailable(failures[0])
+        """Send to the dead-letter topic and wait for the brokers' word on each."""
+        try:
+            self._letters.send(letters)
+        except KafkaException as error:
+            raise self._unavailable(error) from error
 
     def lag(self) -> Offsets:
         """High watermark, as of the last fetch - offset committed."""
@@ -113,31 +113,16 @@ class KafkaSource:
         return lags
 
     def ping(self) -> None:
-        """Ask the brokers for the topic."""
+        """Ask the brokers for the topic; through the letters' producer, since the consumer may be waiting in poll."""
         try:
-            self._consumer.list_topics(self._topic, timeout=2.0)
+            self._letters.ping()
         except KafkaException as error:
             raise self._unavailable(error) from error
 
     def close(self) -> None:
         """Wait for the last commit and leave."""
-        self._producer.flush(REQUEST_TIMEOUT)
+        self._letters.close()
         self._consumer.close()
-
-    def _produce(self, letter: DeadLetter, report: Callable[[KafkaError | None, Message], None]) -> None:
-        record = letter.record
-        while True:
-            try:
-                self._producer.produce(
-                    f"{self._topic}.dlq",
-                    key=record.key,
-                    value=record.value,
-                    headers=[*(record.headers or []), *_reasons(letter)],
-                    on_delivery=report,
-                )
-                return
-            except BufferError:
-                self._producer.poll(0.1)
 
     def _partitions(self) -> list[int]:
         try:
@@ -145,8 +130,17 @@ class KafkaSource:
         except KafkaException as error:
             raise self._unavailable(error) from error
         if metadata.error is not None:
-            raise self._unavailable(metadata.error)
+            raise self._unavailable(metadata.error) from KafkaException(metadata.error)
         return sorted(metadata.partitions)
+
+    def _settling(self, call: Callable[[], None]) -> None:
+        """Right after a start or the creation of a topic, brokers answer for a moment that they have no leader yet."""
+        Retrying(
+            retry=retry_if_exception(_is_settling),
+            wait=wait_fixed(0.2),
+            stop=stop_after_delay(REQUEST_TIMEOUT),
+            reraise=True,
+        )(call)
 
     def _assign(self, partitions: list[int]) -> None:
         wanted = [TopicPartition(self._topic, number) for number in partitions]
@@ -214,6 +208,11 @@ class KafkaSource:
         )
 
 
+def _is_settling(error: BaseException) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, KafkaException) and cause.args[0].code() in SETTLING
+
+
 def _record(message: Any) -> Record:
     """Typed Any: the library types every field of a message as optional, those of a record never are."""
     kind, milliseconds = message.timestamp()
@@ -228,22 +227,6 @@ def _record(message: Any) -> Record:
     )
 
 
-def _reasons(letter: DeadLetter) -> list[tuple[str, bytes]]:
-    record = letter.record
-    reasons = {
-        "class": letter.reason,
-        "message": letter.message,
-    }
-    origin = {
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "timestamp": round(record.timestamp * 1000),
-    }
-    errors = [(f"kinstream.error.{name}", text.encode()) for name, text in reasons.items()]
-    return errors + [(f"kinstream.{name}", str(value).encode()) for name, value in origin.items()]
-
-
 def _consumer_config(config: Mapping[str, str], group: str) -> dict[str, str | int | bool | float]:
     return {
         **config,
@@ -251,18 +234,7 @@ def _consumer_config(config: Mapping[str, str], group: str) -> dict[str, str | i
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
-        "fetch.message.max.bytes": MAX_RECORD_BYTES,
+        "fetch.message.max.bytes": int(MAX_MESSAGE_BYTES),
         "fetch.wait.max.ms": 100,
         "fetch.error.backoff.ms": 100,
-    }
-
-
-def _producer_config(config: Mapping[str, str]) -> dict[str, str | int | bool | float]:
-    return {
-        **config,
-        "enable.idempotence": True,
-        "acks": "all",
-        "linger.ms": 0,
-        "message.max.bytes": MAX_RECORD_BYTES,
-        "message.timeout.ms": int(REQUEST_TIMEOUT * 1000),
     }

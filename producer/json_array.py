@@ -87,11 +87,15 @@ class _Window:
         except RecursionError as error:
             raise self.broken(str(error)) from None
         except json.JSONDecodeError as error:
-            if len(self._text) - self._at < LARGEST_ELEMENT and self._read():
+            if self._reads_on():
                 return None
             raise self.broken(error.msg) from None
-        # A number at the very end of what was read may go on.
-        return None if end == len(self._text) and self._read() else end
+        # A number that was cut where reading stopped, such as 1 of 1.5, looks like a whole one.
+        cut = self._text[end : end + 1] in ".eE"
+        return None if cut and self._reads_on() else end
+
+    def _reads_on(self) -> bool:
+        return len(self._text) - self._at < LARGEST_ELEMENT and self._read()
 
     def _read(self) -> bool:
         """Read as much again as is waiting, so that a long element is not looked at too often."""

@@ -91,6 +91,12 @@ def topic() -> str:
     return f"products-{uuid.uuid4().hex[:8]}"
 
 
+@pytest.fixture(name="free_port")
+def _free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    return free_port()
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,0 +1,80 @@
+"""The dead-letter topic: records that cannot be applied, byte for byte, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from consumer.types import DeadLetter
+from producer.topics import MAX_MESSAGE_BYTES
+
+TIMEOUT = 10.0
+"""Seconds that the brokers have to acknowledge a letter."""
+
+Report = Callable[[KafkaError | None, Message], None]
+
+
+class Letters:
+    """Sends to ``<topic>.dlq``."""
+
+    def __init__(self, config: Mapping[str, str], topic: str) -> None:
+        self._topic = f"{topic}.dlq"
+        self._producer = Producer(
+            {
+                **config,
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 0,
+                "message.max.bytes": int(MAX_MESSAGE_BYTES),
+                "message.timeout.ms": int(TIMEOUT * 1000),
+            }
+        )
+
+    def send(self, letters: Sequence[DeadLetter]) -> None:
+        """Send, and wait for the brokers' word on each.
+
+        Raises:
+            KafkaException: not all were acknowledged.
+        """
+        failures: list[KafkaError] = []
+        for letter in letters:
+            self._produce(letter, lambda error, _: failures.append(error) if error is not None else None)
+        self._producer.flush(2 * TIMEOUT)
+        if failures:
+            raise KafkaException(failures[0])
+
+    def ping(self) -> None:
+        """Ask the brokers for the topic.
+
+        Raises:
+            KafkaException: they do not answer.
+        """
+        self._producer.list_topics(self._topic, timeout=2.0)
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._producer.flush(TIMEOUT)
+
+    def _produce(self, letter: DeadLetter, report: Report) -> None:
+        record = letter.record
+        headers: list[tuple[str, str | bytes | None]] = [*(record.headers or []), *_reasons(letter)]
+        while True:
+            try:
+                self._producer.produce(self._topic, record.value, record.key, on_delivery=report, headers=headers)
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+
+
+def _reasons(letter: DeadLetter) -> list[tuple[str, bytes]]:
+    record = letter.record
+    told = {
+        "error.class": letter.reason,
+        "error.message": letter.message,
+        "topic": record.topic,
+        "partition": str(record.partition),
+        "offset": str(record.offset),
+        "timestamp": str(round(record.timestamp * 1000)),
+    }
+    return [(f"kinstream.{name}", text.encode()) for name, text in told.items()]
