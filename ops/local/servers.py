@@ -52,7 +52,9 @@ def up(
 
 
 @app.command()
-def tools(only: Annotated[list[str], typer.Option(help="java, mvn, redis-server or prometheus; may be repeated.")]) -> None:
+def tools(
+    only: Annotated[list[str], typer.Option(help="java, mvn, redis-server or prometheus; may be repeated.")],
+) -> None:
     """Make sure that programs are there, installing them where that is possible."""
     try:
         require(only)

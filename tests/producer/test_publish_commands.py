@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from typer.testing import CliRunner
 
+from producer import __main__ as program
 from producer import commands
 from producer.errors import ServerUnreachable
 from producer.events import BadEvent, Deletion, Product, encode_product
@@ -333,8 +333,6 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
 
 
 def test_a_server_that_does_not_answer_is_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
-    from producer import __main__ as program
-
     def refuse(*_: object) -> None:
         raise ServerUnreachable("Kafka at a:9092 does not answer")
 
@@ -344,7 +342,3 @@ def test_a_server_that_does_not_answer_is_exit_code_3(monkeypatch: pytest.Monkey
     with pytest.raises(SystemExit) as ended:
         program.main()
     assert ended.value.code == 3
-
-
-def test_what_is_sent_is_what_was_written() -> None:
-    assert json.loads(encode_product(SHOE)) == {"id": "p1", "title": "Red shoe", "price": 59.9}

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # t
 from producer.commands import publish
 from producer.errors import ProducerError
 from producer.events import Deletion, Product, decode_event
+from producer.kafka_config import client_config
 from producer.publisher import Publisher
 from producer.topics import DEAD_LETTERS, PRODUCTS, ensure_topics
 
@@ -21,7 +22,7 @@ Events = dict[int, list[Product | Deletion]]
 
 def events_in(kafka: str, topic: str) -> Events:
     """Everything in the topic, in order, by partition."""
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": topic, "enable.auto.commit": False})
+    consumer = Consumer({**client_config(kafka, None), "group.id": topic, "enable.auto.commit": False})
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         return {number: list(partition_events(consumer, topic, number)) for number in partitions}
@@ -45,7 +46,7 @@ def flat(events: Events) -> list[Product | Deletion]:
 
 
 def settings_of(kafka: str, topic: str) -> dict[str, str]:
-    admin = AdminClient({"bootstrap.servers": kafka})
+    admin = AdminClient({**client_config(kafka, None)})
     resource = ConfigResource(ResourceType.TOPIC, topic)
     entries: dict[str, Any] = admin.describe_configs([resource])[resource].result(10)
     return {name: str(entry.value) for name, entry in entries.items()}
@@ -77,7 +78,7 @@ def test_a_mebibyte_passes(kafka: str, topic: str) -> None:
 
 
 def test_a_missing_topic_is_made_compacted(kafka: str, topic: str) -> None:
-    made = ensure_topics({"bootstrap.servers": kafka}, {topic: PRODUCTS, f"{topic}.dlq": DEAD_LETTERS}, partitions=3)
+    made = ensure_topics(client_config(kafka, None), {topic: PRODUCTS, f"{topic}.dlq": DEAD_LETTERS}, partitions=3)
 
     assert made == [topic, f"{topic}.dlq"]
     assert len(events_in(kafka, topic)) == 3
@@ -87,7 +88,7 @@ def test_a_missing_topic_is_made_compacted(kafka: str, topic: str) -> None:
 
 
 def test_an_existing_topic_is_left_as_it_is(kafka: str, topic: str) -> None:
-    config = {"bootstrap.servers": kafka}
+    config = client_config(kafka, None)
     ensure_topics(config, {topic: {"cleanup.policy": "compact,delete"}}, partitions=1)
 
     assert ensure_topics(config, {topic: PRODUCTS}) == []
@@ -102,7 +103,7 @@ def test_a_topic_that_cannot_be_made_is_named(kafka: str) -> None:
 
 def test_a_topic_with_a_wrong_setting_is_named(kafka: str, topic: str) -> None:
     with pytest.raises(ProducerError, match=f"topic {topic} does not exist and cannot be created .*tidy"):
-        ensure_topics({"bootstrap.servers": kafka}, {topic: {"cleanup.policy": "tidy"}})
+        ensure_topics(client_config(kafka, None), {topic: {"cleanup.policy": "tidy"}})
 
 
 def test_the_command_sends_a_file(kafka: str, topic: str, tmp_path: Path) -> None:
