@@ -20,6 +20,7 @@ from consumer.errors import KinstreamError, ServerUnavailable
 from consumer.exact import ExactIndex
 from consumer.given import GivenVectors
 from consumer.hnsw import HnswIndex
+from consumer.images import ImageLoader
 from consumer.kafka import KafkaSource
 from consumer.loop import Loop
 from consumer.metrics import Metrics
@@ -35,8 +36,8 @@ from producer.topics import DEAD_LETTERS, PRODUCTS, ensure_topics
 log = structlog.get_logger(__name__)
 
 
-def build_encoder(settings: Settings) -> Encoder:
-    """The encoder that the settings name.
+def build_encoder(settings: Settings, images: ImageLoader | None = None) -> Encoder:
+    """The encoder that the settings name; ``images`` reads what products name, for models that look at it.
 
     Raises:
         SettingsError: no model and no dimension, or not a bundle.
@@ -49,7 +50,7 @@ def build_encoder(settings: Settings) -> Encoder:
             )
         return GivenVectors(settings.dim)
     try:
-        return BundledEncoder.load(Path(settings.model), settings.device)
+        return BundledEncoder.load(Path(settings.model), settings.device, images)
     except BundleError as error:
         raise SettingsError(f"KINSTREAM_MODEL={settings.model!r}: {error}") from error
 
@@ -150,7 +151,9 @@ def build_service(settings: Settings) -> Service:
         SettingsError: a setting is wrong.
         ServerUnavailable: Kafka does not answer.
     """
-    encoder = build_encoder(settings)
+    # The metrics name the encoder, so they come after it; no image is read, hence none counted, before the first batch.
+    images = ImageLoader(settings.image_root, lambda outcome: metrics.images.labels(outcome).inc(), time.monotonic)
+    encoder = build_encoder(settings, images)
     metrics = Metrics(encoder.name, settings.index, encoder.provider)
     graph = NeighbourGraph(build_index(settings, encoder.dim), encoder.dim, settings.k, settings.slack)
     warm_up(ExactIndex(encoder.dim), encoder.dim)

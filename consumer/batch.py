@@ -31,22 +31,19 @@ class Coalescer:
     def plan(self, records: Sequence[Record]) -> Plan:
         """Decode and coalesce. A bad event becomes a dead letter and does not supersede a good one before it."""
         draft = _Draft()
-        for record in records:
-            try:
-                outcome = self._add(draft, record)
-            except BadEvent as bad:
-                draft.letters.append(DeadLetter(record, bad.reason, str(bad)))
-                outcome = "dead_letter"
-            draft.outcomes[outcome] += 1
-            if outcome in CHANGING:
-                draft.changing.append(record)
-        return Plan(list(draft.upserts.values()), list(draft.deletions), draft.letters, draft.outcomes, draft.changing)
+        outcomes = [self._add(draft, record) for record in records]
+        changing = [record for record, outcome in zip(records, outcomes, strict=True) if outcome in CHANGING]
+        return Plan(list(draft.upserts.values()), list(draft.deletions), draft.letters, Counter(outcomes), changing)
 
     def _add(self, draft: _Draft, record: Record) -> Outcome:
-        event = decode_event(record.key, record.value, record.headers)
-        if isinstance(event, Deletion):
-            return self._delete(draft, event.id)
-        return self._upsert(draft, event, record)
+        try:
+            event = decode_event(record.key, record.value, record.headers)
+            if isinstance(event, Deletion):
+                return self._delete(draft, event.id)
+            return self._upsert(draft, event, record)
+        except BadEvent as bad:
+            draft.letters.append(DeadLetter(record, bad.reason, str(bad)))
+            return "dead_letter"
 
     def _delete(self, draft: _Draft, id: str) -> Outcome:
         pending = draft.upserts.pop(id, None)
@@ -57,21 +54,19 @@ class Coalescer:
         return "unchanged" if pending is None else "deleted"
 
     def _upsert(self, draft: _Draft, product: Product, record: Record) -> Outcome:
-        known = None if product.id in draft.deletions else self._catalogue.get(product.id)
-        before = draft.upserts.get(product.id) or known
-        if before is not None and product.version is not None and before.version is not None:
-            if product.version < before.version:
-                return "stale"
-            if product.version == before.version:
-                return "duplicate"
+        id, version = product.id, product.version
+        known = None if id in draft.deletions else self._catalogue.get(id)
+        before = draft.upserts.get(id) or known
+        if before is not None and version is not None and before.version is not None and version <= before.version:
+            return "stale" if version < before.version else "duplicate"
         content, facts = self._fingerprint(product)
         if before is not None and content == before.content and facts == before.facts:
             return "unchanged"
         embed = known is None or content != known.content
         if embed:
             self._check_encodable(product)
-        draft.deletions.pop(product.id, None)
-        draft.upserts[product.id] = Upsert(product, record, content, facts, product.version, embed)
+        draft.deletions.pop(id, None)
+        draft.upserts[id] = Upsert(product, record, content, facts, version, embed)
         return "embedded" if before is None or content != before.content else "facts"
 
     def _check_encodable(self, product: Product) -> None:
@@ -94,5 +89,3 @@ class _Draft(msgspec.Struct):
     upserts: dict[str, Upsert] = {}
     deletions: dict[str, None] = {}
     letters: list[DeadLetter] = []
-    outcomes: Counter[Outcome] = msgspec.field(default_factory=Counter)
-    changing: list[Record] = []

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import numpy as np
 
 from consumer.types import Slots, Upsert
-
-CARD_FIELDS = ("title", "brand", "category", "price", "currency", "image", "version", "updated_at")
-"""The fields of a card that can be absent."""
 
 
 class Known(msgspec.Struct, gc=False):
@@ -21,8 +18,8 @@ class Known(msgspec.Struct, gc=False):
     facts: int
     version: int | None
     available: bool
-    fields: int
-    """Bit i is set when CARD_FIELDS[i] is on the card."""
+    fields: tuple[str, ...]
+    """The fields on its card; one tuple is shared by all products that have the same."""
 
 
 class Catalogue:
@@ -33,6 +30,7 @@ class Catalogue:
         self._ids: list[str | None] = []
         self._free: list[int] = []
         self._unavailable = 0
+        self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -61,10 +59,11 @@ class Catalogue:
             raise KeyError(f"slot {slot} is free")
         return id
 
-    def put(self, upsert: Upsert) -> tuple[Known, bool]:
-        """Record what was applied; returns the state and whether its card lost a field."""
+    def put(self, upsert: Upsert, card: Iterable[str]) -> tuple[Known, bool]:
+        """Record what was applied and the names of its card's fields; returns the state, and whether a field is gone."""
         product = upsert.product
-        fields = sum(1 << bit for bit, name in enumerate(CARD_FIELDS) if getattr(product, name) is not None)
+        shape = tuple(card)
+        fields = self._shapes.setdefault(shape, shape)
         known = self._known.get(product.id)
         if known is None:
             known = self._known[product.id] = Known(
@@ -77,7 +76,7 @@ class Catalogue:
             )
             self._unavailable += not product.available
             return known, False
-        gone = known.fields & ~fields != 0
+        gone = known.fields is not fields and not set(known.fields) <= set(fields)
         self._unavailable += known.available - product.available
         known.content, known.facts, known.fields = upsert.content, upsert.facts, fields
         known.version, known.available = product.version, product.available

@@ -9,6 +9,9 @@ import xxhash
 
 from producer.events import Product
 
+TEXTS = ("title", "brand", "category", "currency", "image", "updated_at")
+"""The fields of a card that are shown as they are."""
+
 _pack = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
@@ -48,15 +51,13 @@ def _split_attributes(attributes: _Attributes, names: frozenset[str]) -> tuple[_
 
 def card_fields(product: Product) -> dict[str, str]:
     """The card: facts shown beside a product, absent when unknown. ``seen_at`` is added when it is written."""
-    fields = {
-        "title": product.title,
-        "brand": product.brand,
-        "category": product.category,
-        "price": None if product.price is None else f"{product.price:.15g}",
-        "currency": product.currency,
-        "image": product.image,
-        "available": "true" if product.available else "false",
-        "version": None if product.version is None else str(product.version),
-        "updated_at": product.updated_at,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+    fields = {"available": "true" if product.available else "false"}
+    for name in TEXTS:
+        value = getattr(product, name)
+        if value is not None:
+            fields[name] = value
+    if product.price is not None:
+        fields["price"] = f"{product.price:.15g}"
+    if product.version is not None:
+        fields["version"] = str(product.version)
+    return fields

@@ -35,3 +35,7 @@ class GivenVectors:
     def encode_query(self, text: str | None, image: bytes | None) -> Vectors:
         """Never possible."""
         raise EncoderFailed("there is no model to search with: set KINSTREAM_MODEL to the folder of a model bundle")
+
+    def revisit(self, now: float) -> Sequence[Product]:
+        """No image is ever read."""
+        return ()

@@ -22,6 +22,8 @@ IDLE_SECONDS = 0.5
 """Longest wait for a record before the loop turns anyway."""
 MEASURE_SECONDS = 1.0
 """How often lag and catalogue size are measured."""
+REVISIT_SECONDS = 1.0
+"""How often late images are looked for while events keep coming."""
 
 
 class Loop:
@@ -60,6 +62,7 @@ class Loop:
         self._max_batch = max_batch
         self._clock = clock
         self._measured_at = 0.0
+        self._revisited_at = 0.0
 
     def run(self) -> None:
         """Run until ``stopping`` is set.
@@ -72,7 +75,7 @@ class Loop:
             self.step()
 
     def step(self) -> None:
-        """One batch, in the order of a commit; an idle moment goes to the auditor."""
+        """One batch, in the order of a commit; an idle moment goes to the auditor. Late images come now and then."""
         batch = self.poll()
         if batch.records:
             applied = self.apply(batch)
@@ -80,6 +83,7 @@ class Loop:
             self.commit(batch)
         else:
             self._auditor.turn(self._clock())
+        self._revisit(idle=not batch.records)
 
     def poll(self) -> Batch:
         """The next batch, maybe empty."""
@@ -106,6 +110,16 @@ class Loop:
         """Step 4."""
         with self._metrics.stage("commit"):
             self.patience.call(lambda: self.source.commit(batch.offsets))
+
+    def _revisit(self, *, idle: bool) -> None:
+        """Publish what changes by images that arrived late: no event, so no freshness and no commit."""
+        now = self._clock()
+        if not idle and now - self._revisited_at < REVISIT_SECONDS:
+            return
+        self._revisited_at = now
+        applied = self.pipeline.revisit(now)
+        if applied is not None:
+            self.publish(self.pipeline.changes(applied), [])
 
     def _send_letters(self, applied: Applied) -> None:
         """Letters from before the committed offsets were sent before the restart."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -10,12 +11,13 @@ import msgspec
 import numpy as np
 
 from consumer.batch import Coalescer
-from consumer.catalogue import Catalogue
-from consumer.content import card_fields, without_facts
+from consumer.catalogue import Catalogue, Known
+from consumer.content import card_fields, fingerprint, without_facts
 from consumer.errors import EncoderFailed
 from consumer.neighbours import NeighbourGraph
 from consumer.ports import Encoder
-from consumer.types import Batch, CardWrite, Changes, DeadLetter, ListWrite, Plan, Slots, Upsert, Vectors
+from consumer.types import Batch, CardWrite, Changes, DeadLetter, ListWrite, Plan, Slots, Vectors
+from producer.events import Product
 
 Stage = Callable[[str], AbstractContextManager[None]]
 """Times a named stage of the work."""
@@ -49,6 +51,7 @@ class Pipeline:
         self._graph = graph
         self._catalogue = catalogue
         self._fact_attributes = fact_attributes
+        self._fingerprint = fingerprint(fact_attributes)
         self._coalescer = Coalescer(catalogue, encoder.dim, encoder.refusal, fact_attributes)
         self._stage = stage
 
@@ -64,6 +67,29 @@ class Pipeline:
             plan, vectors = self._encoded(plan)
         with self._stage("index"), self.lock:
             return self._indexed(plan, vectors)
+
+    def revisit(self, now: float) -> Applied | None:
+        """Apply the images that arrived since their products were encoded; None when there is none."""
+        products = self._encoder.revisit(now)
+        return self.reapply(products) if products else None
+
+    def reapply(self, products: Sequence[Product]) -> Applied:
+        """Encode and place products again, those whose content is still the same. Cards and facts stay as they are.
+
+        Raises:
+            EncoderFailed: the encoder fails on everything, not on one of the products.
+        """
+        current = [(product, known) for product in products if (known := self._current(product))]
+        same = [product for product, _ in current]
+        vectors = np.zeros((len(same), self._encoder.dim), np.float32)
+        with self._stage("encode"):
+            failed = self._encode(same, list(range(len(same))), vectors) if same else {}
+        with self._stage("index"), self.lock:
+            rows = [row for row in range(len(same)) if row not in failed]
+            placed = _slots([current[row][1].slot for row in rows])
+            shown = _slots([current[row][1].slot for row in rows if current[row][1].available])
+            touched = self._graph.apply(_slots([]), _slots([]), shown, placed, vectors[rows])
+        return Applied(Plan([], [], [], Counter(), []), touched, [], [])
 
     def changes(self, applied: Applied) -> Changes:
         """What readers must see of an applied batch."""
@@ -85,23 +111,28 @@ class Pipeline:
         for row, upsert in enumerate(wanted):
             if upsert.product.embedding is not None:
                 vectors[row] = _normalised(upsert.product.embedding)
-        failed = self._encode(wanted, by_encoder, vectors) if by_encoder else {}
+        products = [without_facts(upsert.product, self._fact_attributes) for upsert in wanted]
+        failed = self._encode(products, by_encoder, vectors) if by_encoder else {}
         if not failed:
             return plan, vectors
         keep = [row for row in range(len(wanted)) if row not in failed]
         return _without(plan, {wanted[row].product.id: why for row, why in failed.items()}), vectors[keep]
 
-    def _encode(self, wanted: Sequence[Upsert], rows: list[int], vectors: Vectors) -> dict[int, str]:
+    def _current(self, product: Product) -> Known | None:
+        """What is known of a product whose content is still this."""
+        known = self._catalogue.get(product.id)
+        return known if known is not None and known.content == self._fingerprint(product)[0] else None
+
+    def _encode(self, products: Sequence[Product], rows: list[int], vectors: Vectors) -> dict[int, str]:
         """Encode rows into vectors; halves a failing batch until the culprits are alone. Returns row -> reason."""
         try:
-            products = [without_facts(wanted[row].product, self._fact_attributes) for row in rows]
-            vectors[rows] = self._encoder.encode(products)
+            vectors[rows] = self._encoder.encode([products[row] for row in rows])
         except EncoderFailed as error:
             if len(rows) == 1:
                 self._encoder.encode_texts(["probe"])
                 return {rows[0]: str(error)}
             half = len(rows) // 2
-            return self._encode(wanted, rows[:half], vectors) | self._encode(wanted, rows[half:], vectors)
+            return self._encode(products, rows[:half], vectors) | self._encode(products, rows[half:], vectors)
         return {}
 
     def _indexed(self, plan: Plan, vectors: Vectors) -> Applied:
@@ -113,8 +144,9 @@ class Pipeline:
             product = upsert.product
             before = self._catalogue.get(product.id)
             was_available = before is not None and before.available
-            known, gone = self._catalogue.put(upsert)
-            cards.append(CardWrite(product.id, card_fields(product), gone))
+            card = card_fields(product)
+            known, gone = self._catalogue.put(upsert, card)
+            cards.append(CardWrite(product.id, card, gone))
             if upsert.embed:
                 placed.append(known.slot)
             if product.available and (upsert.embed or not was_available):

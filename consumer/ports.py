@@ -68,6 +68,9 @@ class Encoder(Protocol):
     def encode_query(self, text: str | None, image: bytes | None) -> Vectors:
         """Encode what somebody searches for to float32 [1, dim]; at least one of text and image is given."""
 
+    def revisit(self, now: float) -> Sequence[Product]:
+        """Products whose image may be had now, as they were given to encode(): encode them again."""
+
 
 class Index(Protocol):
     """Approximate or exact nearest neighbours over slots. One writer; no call may overlap another."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from producer.cleaning import cleaned
+from producer.cleaning import cleaned, is_plain
 from producer.refusals import BadEvent, explained, short, wrong
 
 MAX_ID_BYTES = 512
@@ -31,12 +31,12 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str | None = None
     brand: str | None = None
     category: str | None = None
-    price: float | None = None
-    currency: str | None = None
+    price: Price | None = None
+    currency: Currency | None = None
     image: str | None = None
-    attributes: dict[str, Attribute] | None = None
+    attributes: dict[str, str | Integer | float | bool | list[str]] | None = None
     available: bool = True
-    version: int | None = None
+    version: Integer | None = None
     updated_at: str | None = None
     embedding: list[float] | None = None
 
@@ -87,6 +87,23 @@ def checked_id(id: str | None, key: str | None) -> str:
     return id
 
 
+def is_settled(product: Product) -> bool:
+    """Whether a decoded product would come out of ``product_of`` as it is: nothing to clean, nothing to refuse."""
+    return (
+        0 < len(product.id) <= MAX_ID_BYTES // 4
+        and product.title is not None
+        and all(text is None or (text != "" and is_plain(text)) for text in _texts(product))
+        and product.image != ""
+        and product.attributes != {}
+        and (product.embedding is None or _is_direction(product.embedding))
+        and (product.updated_at is None or _is_time(product.updated_at))
+    )
+
+
+def _texts(product: Product) -> tuple[str | None, ...]:
+    return product.title, product.brand, product.category, product.description
+
+
 def product_of(wire: Wire, key: str | None) -> Product:
     """Apply the rules that types cannot say, and clean the texts.
 
@@ -102,10 +119,10 @@ def product_of(wire: Wire, key: str | None) -> Product:
         )
     if wire.price is not None and not math.isfinite(wire.price):
         raise wrong("price", wire.price)
-    if wire.embedding is not None:
-        _check_embedding(wire.embedding)
-    if wire.updated_at is not None:
-        _check_time(wire.updated_at)
+    if wire.embedding is not None and not _is_direction(wire.embedding):
+        raise wrong("embedding", wire.embedding, "InvalidEmbedding")
+    if wire.updated_at is not None and not _is_time(wire.updated_at):
+        raise wrong("updated_at", wire.updated_at)
     return Product(
         id=id,
         title=title,
@@ -159,18 +176,15 @@ def _check_finite(attributes: dict[str, Attribute]) -> None:
             raise wrong("attributes", attributes)
 
 
-def _check_embedding(embedding: list[float]) -> None:
+def _is_direction(embedding: list[float]) -> bool:
     sizes = list(map(abs, embedding))
     finite = all(map(math.isfinite, sizes))
-    if not (finite and sizes and SMALLEST_LENGTH <= max(sizes) <= LARGEST_FLOAT32):
-        raise wrong("embedding", embedding, "InvalidEmbedding")
+    return finite and bool(sizes) and SMALLEST_LENGTH <= max(sizes) <= LARGEST_FLOAT32
 
 
-def _check_time(text: str) -> None:
+def _is_time(text: str) -> bool:
     try:
-        if "\\" not in text:
-            _rfc3339(f'"{text}"')
-            return
+        _rfc3339(f'"{text}"')
     except msgspec.DecodeError:
-        pass
-    raise wrong("updated_at", text)
+        return False
+    return "\\" not in text

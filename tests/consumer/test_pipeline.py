@@ -55,6 +55,12 @@ class WordEncoder:
         rows = [sum((self._word(word) for word in text.split()), np.zeros(DIM)) for text in texts]
         return np.array([row / np.linalg.norm(row) for row in rows], np.float32)
 
+    def encode_query(self, text: str | None, image: bytes | None) -> Vectors:
+        return self.encode_texts([text or ""])
+
+    def revisit(self, now: float) -> Sequence[Product]:
+        return ()
+
     def _word(self, word: str) -> Any:
         return np.random.default_rng(list(word.encode())).normal(size=DIM)
 

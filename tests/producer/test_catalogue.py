@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,16 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcomes(entries) == [(1, {"id": "a"}), (2, "NotJson")]
     assert entries[1].place == "-:2"
     assert not stdin.buffer.closed
+
+
+def test_a_pipe_that_goes_on_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as stdin, os.fdopen(writing, "wb", buffering=0) as pipe:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        pipe.write(b'{"id":"a"}\n{"id":"b"}\n')
+        entries = read_catalogue(Path("-"), {}, [])
+
+        assert outcomes([next(entries), next(entries)]) == [(1, {"id": "a"}), (2, {"id": "b"})]
 
 
 def test_an_entry_that_could_not_be_read_says_why(write: Write) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def arrivals(times: list[float], speed: float, longest_gap: float = math.inf, wo
     """Seconds after the start at which changes recorded at these times come."""
     clock = Clock()
     started, arrived = clock.now, []
-    for _ in paced([Change(time, "upsert", "p1", {}) for time in times], speed, longest_gap, clock, clock.sleep):
+    for _ in paced([Change(ts, "upsert", "p1", {}) for ts in times], speed, longest_gap, clock, clock.sleep):
         arrived.append(clock.now - started)
         clock.now += work
     return arrived
@@ -83,6 +84,14 @@ def test_a_change_is_read() -> None:
 )
 def test_time_is_read(ts: Any, seconds: float) -> None:
     assert change(ts=ts, op="delete", id="p1").ts == seconds
+
+
+def test_a_time_without_zone_is_utc_wherever_this_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        assert change(ts="1970-01-01T00:00:01", id="p1").ts == 1.0
+    time.tzset()
 
 
 def test_op_and_time_may_be_absent() -> None:
