@@ -20,7 +20,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from script import HOUR, scripted_hour
-from shop import DemoError, Shop, percentile
+
+sys.path.insert(0, str(ROOT / "ops" / "local"))
+from shop import Shop, ShopError, percentile
 
 MODEL = ROOT / ".local" / "models" / "default"
 SPEED = 60
@@ -37,11 +39,11 @@ def main(
 ) -> None:
     """Play it; exit code 0 when every list is right at the end."""
     folder = Path(tempfile.mkdtemp(prefix="kinstream-demo-"))
-    shop = Shop(folder, MODEL)
+    shop = Shop(folder, model=str(MODEL))
     code = 1
     try:
         code = _play(shop, _products(file))
-    except DemoError as error:
+    except ShopError as error:
         console.print(f"[red]error:[/] {error}", highlight=False)
     finally:
         shop.stop(keep)
@@ -145,7 +147,7 @@ def _replay(shop: Shop, changes: list[dict[str, Any]]) -> None:
     player = shop.begin("replay", str(file), "--speed", str(SPEED))
     _watch(shop, f"an hour at {SPEED} x", len(changes), started)
     if player.wait(30) != 0:
-        raise DemoError("kinstream replay failed")
+        raise ShopError("kinstream replay failed")
 
 
 def _counted(shop: Shop) -> str:

@@ -1,4 +1,4 @@
-"""The demo's servers and service: started, asked, stopped."""
+"""Private servers and a service for the demo and the benchmarks: started, asked, stopped."""
 
 from __future__ import annotations
 
@@ -21,25 +21,30 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVERS = ROOT / "ops" / "local" / "servers.py"
 
 
-class DemoError(Exception):
-    """The demo cannot go on; one line."""
+class ShopError(Exception):
+    """The shop cannot go on; one line."""
 
 
 class Shop:
     """Private servers on free ports, and ``kinstream`` with settings that point at them."""
 
-    def __init__(self, folder: Path, model: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
+        """Settings are those of the service, in small letters without their prefix."""
         self.folder = folder
         self.ports = {name: _free_port() for name in ("kafka", "redis", "prometheus", "metrics")}
         self.settings = {
             "KINSTREAM_KAFKA": f"127.0.0.1:{self.ports['kafka']}",
             "KINSTREAM_REDIS": f"redis://127.0.0.1:{self.ports['redis']}/0",
             "KINSTREAM_METRICS_PORT": str(self.ports["metrics"]),
-            "KINSTREAM_MODEL": str(model),
             "KINSTREAM_STATE": str(folder / "state"),
         }
-        self._environment = {n: v for n, v in os.environ.items() if not n.startswith("KINSTREAM_")} | self.settings
+        self.set(**settings)
         self._service: subprocess.Popen[bytes] | None = None
+
+    def set(self, **settings: str) -> None:
+        """Change settings of the services and commands started from now on."""
+        self.settings |= {f"KINSTREAM_{name.upper()}": value for name, value in settings.items()}
+        self._environment = {n: v for n, v in os.environ.items() if not n.startswith("KINSTREAM_")} | self.settings
 
     @property
     def service_pid(self) -> int | None:
@@ -65,13 +70,27 @@ class Shop:
         """Stop the service, and the servers unless they are kept."""
         if keep:
             return
-        if self._service is not None and self._service.poll() is None:
-            self._service.send_signal(signal.SIGTERM)
-            self._service.wait(60)
+        self.stop_service()
         subprocess.run(
             [sys.executable, str(SERVERS), "down", "--root", str(self.folder)],
             env=self._environment, capture_output=True, check=False,
         )  # fmt: skip
+
+    def stop_service(self) -> None:
+        """Ask the service to end, and wait for it."""
+        if self._service is not None and self._service.poll() is None:
+            self._service.send_signal(signal.SIGTERM)
+            self._service.wait(60)
+
+    def signal_service(self, number: signal.Signals) -> None:
+        """Send a signal to the service."""
+        if self._service is not None:
+            self._service.send_signal(number)
+
+    def resident_bytes(self) -> int:
+        """Memory that the service holds."""
+        pages = int(Path(f"/proc/{self.service_pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a kinstream command to its end."""
@@ -99,19 +118,19 @@ class Shop:
         """Events applied so far, by outcome."""
         return {labels["outcome"]: int(value) for labels, value in self.samples("kinstream_events_total")}
 
-    def wait(self, condition: Callable[[], bool], seconds: float) -> None:
+    def wait(self, condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> None:
         """Wait for a condition while the service lives.
 
         Raises:
-            DemoError: it died, or the time is over.
+            ShopError: it died, or the time is over.
         """
         deadline = time.monotonic() + seconds
         while not condition():
             if self._service is not None and self._service.poll() is not None:
-                raise DemoError(f"the service ended by itself; see {self.folder / 'service.log'}")
+                raise ShopError(f"the service ended by itself; see {self.folder / 'service.log'}")
             if time.monotonic() > deadline:
-                raise DemoError(f"the service did not get there in {seconds:g} s; see {self.folder / 'service.log'}")
-            time.sleep(0.1)
+                raise ShopError(f"the service did not get there in {seconds:g} s; see {self.folder / 'service.log'}")
+            time.sleep(pause)
 
     def _kinstream(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "consumer", *arguments]
@@ -139,7 +158,7 @@ def percentile(buckets: list[tuple[float, float]], share: float) -> float:
 def _run(command: list[str], environment: dict[str, Any], check: bool = True) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if check and done.returncode != 0:
-        raise DemoError(
+        raise ShopError(
             f"{' '.join(command[2:5])} … ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"
         )
     return done
