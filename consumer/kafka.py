@@ -234,6 +234,7 @@ def _consumer_config(config: Mapping[str, str], group: str) -> dict[str, str | i
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
+        "queued.max.messages.kbytes": 16 * 1024,
         "fetch.message.max.bytes": int(MAX_MESSAGE_BYTES),
         "fetch.wait.max.ms": 100,
         "fetch.error.backoff.ms": 100,

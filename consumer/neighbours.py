@@ -58,6 +58,8 @@ class NeighbourGraph:
         Returns:
             The slots whose published list changed, each once.
         """
+        if not len(dropped) + len(hidden) + len(shown) + len(placed):
+            return EMPTY
         self._reserve(max((int(part.max()) for part in (dropped, hidden, shown, placed) if len(part)), default=0) + 1)
         self._begin()
         self._leave(dropped, hidden, placed)

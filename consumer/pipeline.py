@@ -146,7 +146,7 @@ class Pipeline:
             was_available = before is not None and before.available
             card = card_fields(product)
             known, gone = self._catalogue.put(upsert, card)
-            cards.append(CardWrite(product.id, card, gone))
+            cards.append(CardWrite(product.id, card, gone, facts_only=not upsert.embed))
             if upsert.embed:
                 placed.append(known.slot)
             if product.available and (upsert.embed or not was_available):

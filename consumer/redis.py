@@ -21,6 +21,9 @@ from consumer.types import CardWrite, Changes, Generation, ListWrite
 
 CHUNK = 1000
 """Commands sent in one round trip."""
+AHEAD = 64
+"""Commands sent before the next are packed, so that Redis works meanwhile."""
+FACTS = ("price", "currency", "available", "version", "updated_at")
 TIMEOUT = 10.0
 """Seconds without an answer before Redis counts as unavailable."""
 REPLACE_LIST = "redis.call('DEL', KEYS[1]) if #ARGV > 0 then redis.call('ZADD', KEYS[1], unpack(ARGV)) end"
@@ -54,7 +57,8 @@ class RedisStore:
     def write(self, changes: Changes, now: float) -> None:
         """Write lists, cards and removals."""
         commands = [self._replace_list(write) for write in changes.lists]
-        commands += [self._replace_card(write, f"{now:.6f}") for write in changes.cards]
+        seen_at = f"{now:.6f}"
+        commands += [self._replace_card(write, seen_at) for write in changes.cards]
         commands += self._removals(changes.removed)
         commands.append(("HSET", self._meta, "products", str(changes.products)))
         self._send(commands)
@@ -95,7 +99,10 @@ class RedisStore:
         return ("EVALSHA", self._list_script, "1", keys.list_key(self._generation, write.id), *members)
 
     def _replace_card(self, write: CardWrite, seen_at: str) -> Command:
-        fields = [part for field in write.fields.items() for part in field]
+        shown = write.fields
+        if write.facts_only and not write.gone:
+            shown = {name: shown[name] for name in FACTS if name in shown}
+        fields = [part for field in shown.items() for part in field]
         key = keys.card_key(self._generation, write.id)
         if write.gone:
             return ("EVALSHA", self._card_script, "1", key, *fields, "seen_at", seen_at)
@@ -117,11 +124,12 @@ class RedisStore:
 
     def _pipelined(self, commands: list[Command]) -> None:
         """One round trip. The client's own pipeline costs more than the commands themselves: it packs in Python."""
-        packed = b"".join(map(hiredis.pack_command, commands))  # type: ignore[arg-type]  # its stub has one-tuples
         pool = self._redis.connection_pool
         connection = pool.get_connection()
         try:
-            connection.send_packed_command([packed])  # type: ignore[no-untyped-call]
+            for start in range(0, len(commands), AHEAD):
+                packed = b"".join(map(hiredis.pack_command, commands[start : start + AHEAD]))  # type: ignore[arg-type]
+                connection.send_packed_command([packed])  # type: ignore[no-untyped-call]
             for _ in commands:
                 connection.read_response()
         except BaseException:

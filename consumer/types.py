@@ -86,11 +86,15 @@ class ListWrite(msgspec.Struct, frozen=True):
 
 
 class CardWrite(msgspec.Struct, frozen=True):
-    """A product's whole card; ``gone`` says that a field of the card before it is no longer there."""
+    """A product's whole card, and what of it is new.
+
+    ``gone``: a field of the card before it is no longer there. ``facts_only``: what is content is as it was before.
+    """
 
     id: str
     fields: dict[str, str]
     gone: bool = False
+    facts_only: bool = False
 
 
 class Changes(msgspec.Struct, frozen=True):
