@@ -11,6 +11,7 @@ import numpy as np
 import structlog
 
 from consumer import http, snapshot
+from consumer.allocator import Trimmer, tune
 from consumer.auditor import Auditor
 from consumer.bootstrap import bootstrap
 from consumer.bundled import BundledEncoder
@@ -151,6 +152,7 @@ def build_service(settings: Settings) -> Service:
         SettingsError: a setting is wrong.
         ServerUnavailable: Kafka does not answer.
     """
+    tune()
     # The metrics name the encoder, so they come after it; no image is read, hence none counted, before the first batch.
     images = ImageLoader(settings.image_root, lambda outcome: metrics.images.labels(outcome).inc(), time.monotonic)
     encoder = build_encoder(settings, images)
@@ -160,8 +162,8 @@ def build_service(settings: Settings) -> Service:
     catalogue = Catalogue()
     pipeline = Pipeline(encoder, graph, catalogue, settings.fact_attributes, metrics.stage)
     source, store = _connect(settings)
-    auditor = Auditor(graph, catalogue, metrics.list_recall)
-    loop = Loop(source, pipeline, catalogue, store, metrics, auditor, settings.batch)
+    chores = [Auditor(graph, catalogue, metrics.list_recall).turn, Trimmer().turn]
+    loop = Loop(source, pipeline, catalogue, store, metrics, chores, settings.batch)
     return Service(settings, loop, graph, encoder, metrics)
 
 

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     kafka_config: Path | None = None
     topic: str = Field("products", pattern=r"^[A-Za-z0-9._-]{1,240}$")
     group: str = Field("kinstream", min_length=1)
-    redis: str = Field("redis://127.0.0.1:6379/0", pattern=r"^(rediss?|unix)://")
+    redis: str = Field("redis://127.0.0.1:6379/0", pattern=r"^(rediss?|unix)://", repr=False)
     generation: str = Field("g1", pattern=r"^[A-Za-z0-9._-]{1,64}$")
     model: str = "none"
     dim: int | None = Field(None, ge=1, le=65536)
@@ -74,7 +74,7 @@ SECRET_PARAMETER = re.compile(r"(?i)(?<=password=)[^&\s]*")
 
 def masked(url: str) -> str:
     """The URL with user, password and secret parameters hidden, fit for logs and errors."""
-    return SECRET_PARAMETER.sub("***", CREDENTIALS.sub("***", url))
+    return SECRET_PARAMETER.sub("***", CREDENTIALS.sub(":***", url))
 
 
 def _first(error: pydantic.ValidationError) -> str:

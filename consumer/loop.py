@@ -8,7 +8,6 @@ from threading import Event
 
 import structlog
 
-from consumer.auditor import Auditor
 from consumer.catalogue import Catalogue
 from consumer.metrics import Metrics
 from consumer.patience import Patience
@@ -45,7 +44,7 @@ class Loop:
         catalogue: Catalogue,
         store: Store,
         metrics: Metrics,
-        auditor: Auditor,
+        chores: Sequence[Callable[[float], None]],
         max_batch: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -58,7 +57,7 @@ class Loop:
         self.source = source
         self.patience = Patience(self.stopping, self._turn)
         self._metrics = metrics
-        self._auditor = auditor
+        self._chores = chores
         self._max_batch = max_batch
         self._clock = clock
         self._measured_at = 0.0
@@ -75,14 +74,15 @@ class Loop:
             self.step()
 
     def step(self) -> None:
-        """One batch, in the order of a commit; an idle moment goes to the auditor. Late images come now and then."""
+        """One batch, in the order of a commit; an idle moment goes to the chores. Late images come now and then."""
         batch = self.poll()
         if batch.records:
             applied = self.apply(batch)
             self.publish(self.pipeline.changes(applied), applied.plan.changing)
             self.commit(batch)
         else:
-            self._auditor.turn(self._clock())
+            for chore in self._chores:
+                chore(self._clock())
         self._revisit(idle=not batch.records)
 
     def poll(self) -> Batch:

@@ -16,7 +16,7 @@ from consumer.content import card_fields, fingerprint, without_facts
 from consumer.errors import EncoderFailed
 from consumer.neighbours import NeighbourGraph
 from consumer.ports import Encoder
-from consumer.types import Batch, CardWrite, Changes, DeadLetter, ListWrite, Plan, Slots, Vectors
+from consumer.types import Batch, CardWrite, Changes, DeadLetter, ListWrite, Outcome, Plan, Record, Slots, Vectors
 from producer.events import Product
 
 Stage = Callable[[str], AbstractContextManager[None]]
@@ -61,10 +61,10 @@ class Pipeline:
         Raises:
             EncoderFailed: the encoder fails on everything, not on one product of the batch.
         """
-        with self._stage("decode"):
-            plan = self._coalescer.plan(batch.records)
-        with self._stage("encode"):
-            plan, vectors = self._encoded(plan)
+        plan, vectors, refused = self._planned(batch.records, [])
+        if refused:
+            outcomes = plan.outcomes + Counter[Outcome](dead_letter=len(refused))
+            plan = msgspec.structs.replace(plan, letters=plan.letters + refused, outcomes=outcomes)
         with self._stage("index"), self.lock:
             return self._indexed(plan, vectors)
 
@@ -104,7 +104,19 @@ class Pipeline:
             for slot, row, scores in zip(slots.tolist(), near.tolist(), similarities.tolist(), strict=True)
         ]
 
-    def _encoded(self, plan: Plan) -> tuple[Plan, Vectors]:
+    def _planned(self, records: list[Record], refused: list[DeadLetter]) -> tuple[Plan, Vectors, list[DeadLetter]]:
+        """Plan and encode; what the encoder fails on is left out, and the rest is planned as if it had never been sent."""
+        with self._stage("decode"):
+            plan = self._coalescer.plan(records)
+        with self._stage("encode"):
+            vectors, letters = self._encoded(plan)
+        if not letters:
+            return plan, vectors, refused
+        culprits = {id(letter.record) for letter in letters}
+        return self._planned([record for record in records if id(record) not in culprits], refused + letters)
+
+    def _encoded(self, plan: Plan) -> tuple[Vectors, list[DeadLetter]]:
+        """A vector for each upsert that asks for one, and letters for those that the encoder fails on."""
         wanted = [upsert for upsert in plan.upserts if upsert.embed]
         vectors = np.zeros((len(wanted), self._encoder.dim), np.float32)
         by_encoder = [row for row, upsert in enumerate(wanted) if upsert.product.embedding is None]
@@ -113,10 +125,7 @@ class Pipeline:
                 vectors[row] = _normalised(upsert.product.embedding)
         products = [without_facts(upsert.product, self._fact_attributes) for upsert in wanted]
         failed = self._encode(products, by_encoder, vectors) if by_encoder else {}
-        if not failed:
-            return plan, vectors
-        keep = [row for row in range(len(wanted)) if row not in failed]
-        return _without(plan, {wanted[row].product.id: why for row, why in failed.items()}), vectors[keep]
+        return vectors, [DeadLetter(wanted[row].record, "EncoderFailed", reason) for row, reason in failed.items()]
 
     def _current(self, product: Product) -> Known | None:
         """What is known of a product whose content is still this."""
@@ -165,17 +174,3 @@ def _slots(slots: list[int]) -> Slots:
 def _normalised(embedding: Sequence[float]) -> Vectors:
     vector = np.array(embedding, np.float64)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
-
-
-def _without(plan: Plan, failed: dict[str, str]) -> Plan:
-    """The plan without the products that the encoder fails on; they become dead letters."""
-    letters = [
-        DeadLetter(upsert.record, "EncoderFailed", failed[upsert.product.id])
-        for upsert in plan.upserts
-        if upsert.product.id in failed
-    ]
-    outcomes = plan.outcomes.copy()
-    outcomes.subtract({"embedded": len(letters)})
-    outcomes.update({"dead_letter": len(letters)})
-    upserts = [upsert for upsert in plan.upserts if upsert.product.id not in failed]
-    return msgspec.structs.replace(plan, upserts=upserts, letters=plan.letters + letters, outcomes=outcomes)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import hiredis
 import redis
-from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError
+from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, ReadOnlyError
 
 from consumer import keys
 from consumer.config import masked
@@ -146,7 +146,7 @@ class RedisStore:
     def _reachable(self) -> Iterator[None]:
         try:
             yield
-        except (redis.ConnectionError, redis.TimeoutError, BusyLoadingError, ReadOnlyError) as error:
+        except (redis.ConnectionError, redis.TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError) as error:
             raise ServerUnavailable(
                 f"Redis at {self._address} does not answer ({error}); start it, or set KINSTREAM_REDIS"
             ) from error

@@ -23,8 +23,8 @@ def kafka(folder: Path, port: int, cache: Path) -> Server:
     jars = _jars(cache)
     java = ["java", *JVM, f"-Dlog4j2.configurationFile={HERE / 'log4j2.yaml'}", "-cp", f"{jars}/*"]
     settings = folder / "server.properties"
-    if not settings.exists():
-        settings.write_text(_settings(folder, port))
+    settings.write_text(_settings(folder, port))
+    if not (folder / "data" / "meta.properties").exists():
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         format_command = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)]
         _run([*java, *format_command, "--ignore-formatted"], folder)

@@ -292,7 +292,7 @@ class Shop:
         pipeline = Pipeline(encoder, graph, catalogue, frozenset({"promo"}), self.metrics.stage)
         auditor = Auditor(graph, catalogue, self.metrics.list_recall)
         source = MemorySource(self.log)
-        self.loop = Loop(source, pipeline, catalogue, self.store, self.metrics, auditor, 100, lambda: self.now)
+        self.loop = Loop(source, pipeline, catalogue, self.store, self.metrics, [auditor.turn], 100, lambda: self.now)
         self.store.open(Generation(name="g1", model="tiny", dim=DIM, k=1))
         bootstrap(self.loop)
 

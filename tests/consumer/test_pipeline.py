@@ -85,7 +85,7 @@ class Shop:
         auditor = Auditor(graph, self.catalogue, self.metrics.list_recall)
         source = MemorySource(self.log)
         self.loop = Loop(
-            source, pipeline, self.catalogue, self.store, self.metrics, auditor, self.batch, lambda: self.now
+            source, pipeline, self.catalogue, self.store, self.metrics, [auditor.turn], self.batch, lambda: self.now
         )
         self.store.open(Generation(name="g1", model="words", dim=DIM, k=3))
         bootstrap(self.loop)
@@ -286,6 +286,19 @@ def test_a_bad_event_does_not_supersede_a_good_one_in_its_batch() -> None:
     shop.log.append(b"a", b"{")
     shop.drain()
     assert shop.store.cards["a"]["title"] == "good"
+
+
+def test_what_the_encoder_fails_on_does_not_supersede_what_was_good_in_its_batch() -> None:
+    shop = filled()
+    shop.send("a", "good")
+    shop.send("a", "poison")
+    shop.delete("b")
+    shop.send("b", "poison")
+    shop.drain()
+    assert shop.store.cards["a"]["title"] == "good"
+    assert "b" not in shop.store.cards
+    assert not shop.named_anywhere("b")
+    assert shop.counted() == {"embedded": 6, "deleted": 1, "dead_letter": 2}
 
 
 def test_an_encoder_that_fails_on_everything_stops_the_service() -> None:
