@@ -18,6 +18,9 @@ from kafka import kafka
 from packages import require
 from processes import Server, ServerError
 
+from producer.kafka_config import client_config
+from producer.topics import DEAD_LETTERS, PRODUCTS, ensure_topics
+
 OPS = Path(__file__).resolve().parents[1]
 NAMES = ("kafka", "redis", "prometheus")
 
@@ -49,6 +52,8 @@ def up(
             if name != "prometheus":
                 _fail(error)
             print(f"warning: going on without Prometheus: {error}", file=sys.stderr)
+    if "kafka" in _chosen(only):
+        _topics(kafka_port)
 
 
 @app.command()
@@ -80,6 +85,13 @@ def status(root: Root = Path(".local/servers"), only: Only = None) -> None:
         print(f"{server.name}: {'not running' if pid is None else f'pid {pid}'}, log {server.log}")
     if not servers or any(server.pid() is None for server in servers):
         raise typer.Exit(1)
+
+
+def _topics(port: int) -> None:
+    """The topics that publishers and the service use by default; they make their own when they use others."""
+    made = ensure_topics(client_config(f"127.0.0.1:{port}", None), {"products": PRODUCTS, "products.dlq": DEAD_LETTERS})
+    if made:
+        print(f"kafka: made topics {', '.join(made)}", flush=True)
 
 
 def _up(name: str, folder: Path, make: Callable[[Path], Server]) -> None:
