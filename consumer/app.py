@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import structlog
+from prometheus_client import disable_created_metrics
 
 from consumer import http, snapshot
 from consumer.allocator import Trimmer, tune
@@ -153,6 +154,7 @@ def build_service(settings: Settings) -> Service:
         ServerUnavailable: Kafka does not answer.
     """
     tune()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     # The metrics name the encoder, so they come after it; no image is read, hence none counted, before the first batch.
     images = ImageLoader(settings.image_root, lambda outcome: metrics.images.labels(outcome).inc(), time.monotonic)
     encoder = build_encoder(settings, images)

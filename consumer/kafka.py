@@ -65,6 +65,7 @@ class KafkaSource:
         self._ends: Offsets = {}
         self._committed: Offsets = {}
         self._stored: Offsets = {}
+        self._uncommitted: Offsets = {}
         self._discovered = clock()
         self._settling(lambda: self._assign(self._partitions()))
 
@@ -72,6 +73,8 @@ class KafkaSource:
         """Wait for a first record, then at most the linger time for more."""
         if self._clock() - self._discovered > DISCOVER_SECONDS:
             self._discover()
+        if self._uncommitted:
+            self._commit_again()
         messages = self._consumer.consume(1, timeout)
         if messages and max_records > 1:
             messages += self._consumer.consume(max_records - 1, self._linger)
@@ -195,10 +198,17 @@ class KafkaSource:
         partition = (self._topic, message.partition() or 0)
         self._positions[partition] = max(self._positions.get(partition, 0), message.offset() or 0)
 
+    def _commit_again(self) -> None:
+        """What was committed since then is further on, so the later offset of each partition counts."""
+        offsets = {place: max(offset, self._stored.get(place, 0)) for place, offset in self._uncommitted.items()}
+        self._uncommitted = {}
+        self.commit(offsets)
+
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        """Called by poll and close when the brokers have answered a commit; a failed one is covered by the next."""
+        """Called by poll and close when the brokers have answered a commit; a failed one is made again by the next poll."""
         if error is not None:
-            log.warning("offsets were not committed, the next batch commits them too", reason=error.str())
+            log.warning("offsets were not committed, trying again", reason=error.str())
+            self._uncommitted |= {(p.topic, p.partition): p.offset for p in partitions}
             return
         self._stored |= {(p.topic, p.partition): p.offset for p in partitions if p.error is None}
 

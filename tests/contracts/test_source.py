@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
 from consumer.kafka import KafkaSource
@@ -252,4 +252,23 @@ def test_partitions_that_are_added_are_read(kafka: str, topic: str) -> None:
         now += 100
         found = source.poll(10, 0.2).records
     assert [(record.partition, record.key) for record in found] == [(PARTITIONS, b"new")]
+    source.close()
+
+
+def test_a_commit_that_failed_is_made_again_but_never_backwards(kafka: str, topic: str) -> None:
+    on_kafka = OnKafka(kafka, topic)
+    for n in range(6):
+        on_kafka.send(b"a", b"%d" % n)
+    source = on_kafka.source()
+    read(source, 6)
+    source.commit({(topic, 0): 5})
+    assert until(lambda: source.lag().get((topic, 0)) == 1, source)
+    assert isinstance(source, KafkaSource)
+    for failed, expected in ((2, 5), (6, 6)):
+        source._on_commit(KafkaError(KafkaError._TRANSPORT), [TopicPartition(topic, 0, failed)])
+        source.poll(1, 0.1)
+        source.poll(1, 0.5)
+        later = on_kafka.source()
+        assert later.committed() == {(topic, 0): expected}
+        later.close()
     source.close()
