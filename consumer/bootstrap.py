@@ -47,6 +47,7 @@ def _take(loop: Loop, batch: Batch, read: _Read) -> None:
     if not batch.records:
         return
     applied = loop.apply(batch)
+    loop.count(applied)
     committed = loop.source.committed()
     read.cards.update((card.id, card) for card in applied.cards)
     for id in applied.removed:

@@ -80,6 +80,7 @@ class Loop:
             applied = self.apply(batch)
             self.publish(self.pipeline.changes(applied), applied.plan.changing)
             self.commit(batch)
+            self.count(applied)
         else:
             for chore in self._chores:
                 chore(self._clock())
@@ -88,14 +89,12 @@ class Loop:
     def poll(self) -> Batch:
         """The next batch, maybe empty."""
         self._turn()
-        self._measure()
         return self.patience.call(lambda: self.source.poll(self._max_batch, IDLE_SECONDS))
 
     def apply(self, batch: Batch) -> Applied:
         """Steps 1 and 2: apply to the state, and send away what cannot be applied."""
         applied = self.pipeline.apply(batch)
         self._send_letters(applied)
-        self._metrics.batch(applied.plan.outcomes)
         return applied
 
     def publish(self, changes: Changes, changing: Sequence[Record]) -> None:
@@ -110,6 +109,10 @@ class Loop:
         """Step 4."""
         with self._metrics.stage("commit"):
             self.patience.call(lambda: self.source.commit(batch.offsets))
+
+    def count(self, applied: Applied) -> None:
+        """Count the events, now that what they change is readable."""
+        self._metrics.batch(applied.plan.outcomes)
 
     def _revisit(self, *, idle: bool) -> None:
         """Publish what changes by images that arrived late: no event, so no freshness and no commit."""
@@ -133,9 +136,8 @@ class Loop:
             self.patience.call(lambda: self.source.dead_letter(letters))
 
     def _turn(self) -> None:
+        """Say that the loop turns, and measure, also while it waits for a server."""
         self.turned_at = self._clock()
-
-    def _measure(self) -> None:
         if self.turned_at - self._measured_at >= MEASURE_SECONDS:
             self._measured_at = self.turned_at
             self._metrics.lag(self.source.lag())

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from producer.commands import publish
 from producer.errors import ProducerError
@@ -30,8 +31,15 @@ def events_in(kafka: str, topic: str) -> Events:
         consumer.close()
 
 
+@retry(retry=retry_if_exception_type(KafkaException), stop=stop_after_delay(10), wait=wait_fixed(0.2), reraise=True)
+def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """A partition that was just made has no leader for a moment."""
+    low, high = consumer.get_watermark_offsets(partition, timeout=10)
+    return low, high
+
+
 def partition_events(consumer: Consumer, topic: str, number: int) -> Iterator[Product | Deletion]:
-    low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+    low, high = watermarks(consumer, TopicPartition(topic, number))
     consumer.assign([TopicPartition(topic, number, low)])
     while low < high:
         message = consumer.poll(10)
