@@ -47,10 +47,10 @@ up: setup ## Start Kafka, Redis and Prometheus on 127.0.0.1.
 	@$(BIN)/python ops/local/servers.py up
 
 down: ## Stop them.
-	@$(BIN)/python ops/local/servers.py down
+	@test ! -x $(BIN)/python || $(BIN)/python ops/local/servers.py down
 
 status: ## Say what runs.
-	@$(BIN)/python ops/local/servers.py status
+	@test ! -x $(BIN)/python || $(BIN)/python ops/local/servers.py status
 
 bench-main: setup bundle ## Measure the pipeline against its limits; the last line is JSON.
 	@$(BIN)/python ops/bench/main.py

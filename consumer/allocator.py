@@ -31,7 +31,7 @@ def tune() -> None:
 
 
 class Trimmer:
-    """Gives freed memory back to the system in idle moments."""
+    """Gives freed memory back to the system now and then."""
 
     def __init__(self) -> None:
         self._glibc = _glibc()

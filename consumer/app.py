@@ -141,9 +141,9 @@ class Service:
         finally:
             loop.source.close()
             loop.store.close()
-        if loop.caught_up:
-            path = snapshot.save(self._settings.state, self.export())
-            log.info("stopped", products=len(loop.catalogue), export=str(path))
+            if loop.caught_up:
+                path = snapshot.save(self._settings.state, self.export())
+                log.info("stopped", products=len(loop.catalogue), export=str(path))
 
 
 def build_service(settings: Settings) -> Service:
@@ -153,6 +153,7 @@ def build_service(settings: Settings) -> Service:
         SettingsError: a setting is wrong.
         ServerUnavailable: Kafka does not answer.
     """
+    snapshot.check_folder(settings.state)
     tune()
     disable_created_metrics()  # type: ignore[no-untyped-call]
     # The metrics name the encoder, so they come after it; no image is read, hence none counted, before the first batch.

@@ -1,4 +1,4 @@
-"""The auditor: compares a sample of lists with the exact answer while the service has nothing else to do."""
+"""The auditor: compares a sample of lists with the exact answer now and then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from consumer.neighbours import NeighbourGraph
 
 EVERY_SECONDS = 10.0
 SAMPLE = 16
-BUDGET = 4_000_000
+BUDGET = 400_000
 """Distances that one turn may compute: a large catalogue gets a smaller sample, never a longer pause."""
 
 

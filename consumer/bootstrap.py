@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 import structlog
 
+from consumer.errors import KinstreamError
 from consumer.loop import Loop, is_new
 from consumer.types import Batch, CardWrite, Changes, Offsets, Record
 
@@ -29,12 +30,18 @@ class _Read(msgspec.Struct):
 
 
 def bootstrap(loop: Loop) -> None:
-    """Read, publish everything, commit, and mark the generation as ready; returns early when the service is to stop."""
+    """Read, publish everything, commit, and mark the generation as ready; returns early when the service is to stop.
+
+    Raises:
+        KinstreamError: the topic is empty and the store is not.
+    """
     read = _Read()
     while not loop.source.caught_up():
         if loop.stopping.is_set():
             return
         _take(loop, loop.poll(), read)
+    if not read.events:
+        loop.patience.call(lambda: _check_topic(loop))
     _publish(loop, read)
     loop.patience.call(lambda: _sweep(loop))
     loop.commit(Batch([], read.offsets))
@@ -69,6 +76,18 @@ def _publish(loop: Loop, read: _Read) -> None:
     loop.publish(Changes([], [], [], len(slots)), read.unseen)
 
 
+def _check_topic(loop: Loop) -> None:
+    """A topic that never held an event does not delete a whole shop: it is more likely the wrong one."""
+    if next(loop.store.ids(), None) is not None:
+        raise KinstreamError(
+            "the topic holds no event at all, but this generation has products in the store: is KINSTREAM_TOPIC right? "
+            "If it is, build under another KINSTREAM_GENERATION"
+        )
+
+
 def _sweep(loop: Loop) -> None:
     """Remove what the store has of products that no longer exist."""
-    loop.store.remove({id for id in loop.store.ids() if loop.catalogue.get(id) is None})
+    orphans = sorted({id for id in loop.store.ids() if loop.catalogue.get(id) is None})
+    for start in range(0, len(orphans), CHUNK):
+        loop.turn()
+        loop.store.remove(orphans[start : start + CHUNK])

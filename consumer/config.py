@@ -68,13 +68,15 @@ EXPECTED = {
     "redis": "expected redis://host:port/database, rediss://… or unix://…",
     "generation": "expected letters, digits, dots, dashes and underscores, at most 64",
 }
-CREDENTIALS = re.compile(r"(?<=://)[^@\s]*(?=@)")
 SECRET_PARAMETER = re.compile(r"(?i)(?<=password=)[^&\s]*")
 
 
 def masked(url: str) -> str:
     """The URL with user, password and secret parameters hidden, fit for logs and errors."""
-    return SECRET_PARAMETER.sub("***", CREDENTIALS.sub(":***", url))
+    scheme, mark, rest = url.partition("://")
+    credentials, at, place = (rest if mark else url).rpartition("@")
+    shown = f":***@{place}" if at or credentials else place
+    return SECRET_PARAMETER.sub("***", f"{scheme}{mark}{shown}" if mark else shown)
 
 
 def _first(error: pydantic.ValidationError) -> str:

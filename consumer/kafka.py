@@ -110,7 +110,7 @@ class KafkaSource:
     def lag(self) -> Offsets:
         """High watermark, as of the last fetch - offset committed."""
         lags: Offsets = {}
-        for topic, number in self._ends:
+        for topic, number in self._positions:
             _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, number), cached=True)
             lags[topic, number] = max(0, high - self._stored.get((topic, number), 0))
         return lags
@@ -244,6 +244,7 @@ def _consumer_config(config: Mapping[str, str], group: str) -> dict[str, str | i
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
         "queued.max.messages.kbytes": 16 * 1024,
         "fetch.message.max.bytes": int(MAX_MESSAGE_BYTES),
         "fetch.wait.max.ms": 100,

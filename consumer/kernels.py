@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 F = TypeVar("F", bound=Callable[..., Any])
 I32 = NDArray[np.int32]
 F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
 
 NONE = np.int32(-1)
 ONE = np.float32(1)
@@ -37,17 +38,17 @@ class Rows(NamedTuple):
     head: I32  # [cap] first link of the chain of those who list the product
     after: I32  # [cap * K] next link of a chain
     before: I32  # [cap * K] previous link of a chain
-    tested: I32  # [cap] number of the join that tested the row last
+    tested: I64  # [cap] number of the join that tested the row last
 
 
 class Journal(NamedTuple):
     """What a batch touched: ``changed[:size[0]]`` lost or won a published entry, ``short[:size[1]]`` need a search."""
 
-    stamp: I32  # [cap] batch in which the row was last put on ``changed``
+    stamp: I64  # [cap] batch in which the row was last put on ``changed``
     changed: I32  # [cap]
-    short_stamp: I32  # [cap]
+    short_stamp: I64  # [cap]
     short: I32  # [cap]
-    size: NDArray[np.int64]  # [4]: changed, short, number of the batch, number of the last join
+    size: I64  # [4]: changed, short, number of the batch, number of the last join
 
 
 def kernel(function: F) -> F:

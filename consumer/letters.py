@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from consumer.types import DeadLetter
@@ -26,23 +28,24 @@ class Letters:
                 "enable.idempotence": True,
                 "acks": "all",
                 "linger.ms": 0,
+                "compression.type": "lz4",
                 "message.max.bytes": int(MAX_MESSAGE_BYTES),
                 "message.timeout.ms": int(TIMEOUT * 1000),
             }
         )
 
     def send(self, letters: Sequence[DeadLetter]) -> None:
-        """Send, and wait for the brokers' word on each.
+        """Send, and wait for the brokers' word on each. A value that the topic does not take is left out of its letter.
 
         Raises:
             KafkaException: not all were acknowledged.
         """
-        failures: list[KafkaError] = []
-        for letter in letters:
-            self._produce(letter, lambda error, _: failures.append(error) if error is not None else None)
-        self._producer.flush(2 * TIMEOUT)
-        if failures:
-            raise KafkaException(failures[0])
+        failed = self._attempt(letters)
+        too_large = [letter for letter, error in failed if error.code() == KafkaError.MSG_SIZE_TOO_LARGE]
+        others = [error for _, error in failed if error.code() != KafkaError.MSG_SIZE_TOO_LARGE]
+        others += [error for _, error in self._attempt([_emptied(letter) for letter in too_large])]
+        if others:
+            raise KafkaException(others[0])
 
     def ping(self) -> None:
         """Ask the brokers for the topic.
@@ -56,6 +59,17 @@ class Letters:
         """Wait for what is under way."""
         self._producer.flush(TIMEOUT)
 
+    def _attempt(self, letters: Sequence[DeadLetter]) -> list[tuple[DeadLetter, KafkaError]]:
+        """Send; returns what was not acknowledged, and why."""
+        failed: list[tuple[DeadLetter, KafkaError]] = []
+        for letter in letters:
+            try:
+                self._produce(letter, partial(_note, failed, letter))
+            except KafkaException as error:
+                failed.append((letter, error.args[0]))
+        self._producer.flush(2 * TIMEOUT)
+        return failed
+
     def _produce(self, letter: DeadLetter, report: Report) -> None:
         record = letter.record
         headers: list[tuple[str, str | bytes | None]] = [*(record.headers or []), *_reasons(letter)]
@@ -65,6 +79,21 @@ class Letters:
                 return
             except BufferError:
                 self._producer.poll(0.1)
+
+
+def _note(
+    failed: list[tuple[DeadLetter, KafkaError]], letter: DeadLetter, error: KafkaError | None, message: Message
+) -> None:
+    if error is not None:
+        failed.append((letter, error))
+
+
+def _emptied(letter: DeadLetter) -> DeadLetter:
+    """The letter without the value of its record, but with its size."""
+    record = letter.record
+    size = ("kinstream.value.bytes", str(len(record.value or b"")).encode())
+    slim = msgspec.structs.replace(record, value=None, headers=[*(record.headers or []), size])
+    return msgspec.structs.replace(letter, record=slim)
 
 
 def _reasons(letter: DeadLetter) -> list[tuple[str, bytes]]:

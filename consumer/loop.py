@@ -55,7 +55,7 @@ class Loop:
         self.pipeline = pipeline
         self.store = store
         self.source = source
-        self.patience = Patience(self.stopping, self._turn)
+        self.patience = Patience(self.stopping, self.turn)
         self._metrics = metrics
         self._chores = chores
         self._max_batch = max_batch
@@ -74,21 +74,20 @@ class Loop:
             self.step()
 
     def step(self) -> None:
-        """One batch, in the order of a commit; an idle moment goes to the chores. Late images come now and then."""
+        """One batch, in the order of a commit; then the chores that are due, and late images."""
         batch = self.poll()
         if batch.records:
             applied = self.apply(batch)
             self.publish(self.pipeline.changes(applied), applied.plan.changing)
             self.commit(batch)
             self.count(applied)
-        else:
-            for chore in self._chores:
-                chore(self._clock())
+        for chore in self._chores:
+            chore(self._clock())
         self._revisit(idle=not batch.records)
 
     def poll(self) -> Batch:
         """The next batch, maybe empty."""
-        self._turn()
+        self.turn()
         return self.patience.call(lambda: self.source.poll(self._max_batch, IDLE_SECONDS))
 
     def apply(self, batch: Batch) -> Applied:
@@ -99,6 +98,7 @@ class Loop:
 
     def publish(self, changes: Changes, changing: Sequence[Record]) -> None:
         """Step 3: make the changes readable, and measure how old the records are by then."""
+        self.turn()
         with self._metrics.stage("publish"):
             self.patience.call(lambda: self.store.write(changes, self._clock()))
         self._metrics.lists_written(len(changes.lists))
@@ -135,7 +135,7 @@ class Loop:
         if letters:
             self.patience.call(lambda: self.source.dead_letter(letters))
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
         """Say that the loop turns, and measure, also while it waits for a server."""
         self.turned_at = self._clock()
         if self.turned_at - self._measured_at >= MEASURE_SECONDS:

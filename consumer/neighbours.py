@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer import kernels
+from consumer.errors import KinstreamError
 from consumer.kernels import Journal, Rows
 from consumer.ports import Index
 from consumer.types import Slots, Vectors
@@ -25,6 +26,9 @@ TIE = np.float32(1e-5)
 """Similarities this close count as equal: float32 sums in another order differ in the seventh digit."""
 
 Array = NDArray[Any]
+MAX_LINKS = 2**31 - 1
+"""Links are int32."""
+
 EMPTY: Slots = np.empty(0, np.int32)
 
 
@@ -138,6 +142,11 @@ class NeighbourGraph:
         if rows <= capacity:
             return
         larger = max(rows, capacity + capacity // 2)
+        if larger * self.width > MAX_LINKS:
+            raise KinstreamError(
+                f"{rows} products with lists of KINSTREAM_K + KINSTREAM_SLACK = {self.width} are more than "
+                f"{MAX_LINKS} links: lower one of them"
+            )
         dim = self.rows.vectors.shape[1]
         self.rows = Rows(*_grown(self.rows, _rows(larger, dim, self.width)))
         self._journal = Journal(*_grown(self._journal, _journal(larger)))
@@ -160,15 +169,15 @@ def _rows(capacity: int, dim: int, width: int) -> Rows:
         head=np.full(capacity, -1, np.int32),
         after=np.full(capacity * width, -1, np.int32),
         before=np.full(capacity * width, -1, np.int32),
-        tested=np.zeros(capacity, np.int32),
+        tested=np.zeros(capacity, np.int64),
     )
 
 
 def _journal(capacity: int) -> Journal:
     return Journal(
-        stamp=np.zeros(capacity, np.int32),
+        stamp=np.zeros(capacity, np.int64),
         changed=np.zeros(capacity, np.int32),
-        short_stamp=np.zeros(capacity, np.int32),
+        short_stamp=np.zeros(capacity, np.int64),
         short=np.zeros(capacity, np.int32),
         size=np.zeros(4, np.int64),
     )

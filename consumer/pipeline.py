@@ -16,7 +16,19 @@ from consumer.content import card_fields, fingerprint, without_facts
 from consumer.errors import EncoderFailed
 from consumer.neighbours import NeighbourGraph
 from consumer.ports import Encoder
-from consumer.types import Batch, CardWrite, Changes, DeadLetter, ListWrite, Outcome, Plan, Record, Slots, Vectors
+from consumer.types import (
+    Batch,
+    CardWrite,
+    Changes,
+    DeadLetter,
+    ListWrite,
+    Outcome,
+    Plan,
+    Record,
+    Slots,
+    Upsert,
+    Vectors,
+)
 from producer.events import Product
 
 Stage = Callable[[str], AbstractContextManager[None]]
@@ -61,7 +73,7 @@ class Pipeline:
         Raises:
             EncoderFailed: the encoder fails on everything, not on one product of the batch.
         """
-        plan, vectors, refused = self._planned(batch.records, [])
+        plan, vectors, refused = self._planned(batch.records)
         if refused:
             outcomes = plan.outcomes + Counter[Outcome](dead_letter=len(refused))
             plan = msgspec.structs.replace(plan, letters=plan.letters + refused, outcomes=outcomes)
@@ -104,28 +116,34 @@ class Pipeline:
             for slot, row, scores in zip(slots.tolist(), near.tolist(), similarities.tolist(), strict=True)
         ]
 
-    def _planned(self, records: list[Record], refused: list[DeadLetter]) -> tuple[Plan, Vectors, list[DeadLetter]]:
+    def _planned(self, records: list[Record]) -> tuple[Plan, Vectors, list[DeadLetter]]:
         """Plan and encode; what the encoder fails on is left out, and the rest is planned as if it had never been sent."""
-        with self._stage("decode"):
-            plan = self._coalescer.plan(records)
-        with self._stage("encode"):
-            vectors, letters = self._encoded(plan)
-        if not letters:
-            return plan, vectors, refused
-        culprits = {id(letter.record) for letter in letters}
-        return self._planned([record for record in records if id(record) not in culprits], refused + letters)
+        encoded: dict[bytes, Vectors] = {}
+        refused: list[DeadLetter] = []
+        while True:
+            with self._stage("decode"):
+                plan = self._coalescer.plan(records)
+            wanted = [upsert for upsert in plan.upserts if upsert.embed]
+            with self._stage("encode"):
+                letters = self._encode_new(wanted, encoded)
+            if not letters:
+                vectors = [encoded[upsert.content] for upsert in wanted]
+                return plan, np.array(vectors, np.float32).reshape(len(wanted), self._encoder.dim), refused
+            refused += letters
+            culprits = {id(letter.record) for letter in letters}
+            records = [record for record in records if id(record) not in culprits]
 
-    def _encoded(self, plan: Plan) -> tuple[Vectors, list[DeadLetter]]:
-        """A vector for each upsert that asks for one, and letters for those that the encoder fails on."""
-        wanted = [upsert for upsert in plan.upserts if upsert.embed]
-        vectors = np.zeros((len(wanted), self._encoder.dim), np.float32)
-        by_encoder = [row for row, upsert in enumerate(wanted) if upsert.product.embedding is None]
-        for row, upsert in enumerate(wanted):
-            if upsert.product.embedding is not None:
-                vectors[row] = _normalised(upsert.product.embedding)
-        products = [without_facts(upsert.product, self._fact_attributes) for upsert in wanted]
-        failed = self._encode(products, by_encoder, vectors) if by_encoder else {}
-        return vectors, [DeadLetter(wanted[row].record, "EncoderFailed", reason) for row, reason in failed.items()]
+    def _encode_new(self, wanted: list[Upsert], encoded: dict[bytes, Vectors]) -> list[DeadLetter]:
+        """Add the vectors that are not there yet, by content; letters for those that the encoder fails on."""
+        for upsert in wanted:
+            if upsert.product.embedding is not None and upsert.content not in encoded:
+                encoded[upsert.content] = _normalised(upsert.product.embedding)
+        rest = [upsert for upsert in wanted if upsert.content not in encoded]
+        products = [without_facts(upsert.product, self._fact_attributes) for upsert in rest]
+        vectors = np.zeros((len(rest), self._encoder.dim), np.float32)
+        failed = self._encode(products, list(range(len(rest))), vectors) if rest else {}
+        encoded.update((upsert.content, vectors[row]) for row, upsert in enumerate(rest) if row not in failed)
+        return [DeadLetter(rest[row].record, "EncoderFailed", reason) for row, reason in failed.items()]
 
     def _current(self, product: Product) -> Known | None:
         """What is known of a product whose content is still this."""

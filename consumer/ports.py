@@ -20,7 +20,7 @@ class Source(Protocol):
         """Wait up to ``timeout`` seconds for a first record, then take what is there. An empty batch is normal."""
 
     def commit(self, offsets: Offsets) -> None:
-        """Make the offsets durable for the group; returns when the broker has them."""
+        """Make the offsets durable for the group: soon, at the latest by close(), and never before the call."""
 
     def committed(self) -> Offsets:
         """The group's offsets as they were at start: what lies before them was readable once already."""

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import hiredis
 import redis
-from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import NoScriptError
 
 from consumer import keys
 from consumer.config import masked
@@ -146,9 +146,13 @@ class RedisStore:
     def _reachable(self) -> Iterator[None]:
         try:
             yield
-        except (redis.ConnectionError, redis.TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError) as error:
+        except (redis.ConnectionError, redis.TimeoutError) as error:
             raise ServerUnavailable(
                 f"Redis at {self._address} does not answer ({error}); start it, or set KINSTREAM_REDIS"
+            ) from error
+        except redis.RedisError as error:
+            raise ServerUnavailable(
+                f"Redis at {self._address} refuses ({error}); mend it, see kinstream doctor"
             ) from error
 
 

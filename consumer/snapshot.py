@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from io import BytesIO
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import IO
 from zipfile import BadZipFile
 
@@ -56,9 +57,39 @@ def read_export(file: Path | BytesIO) -> Export:
         ) from error
 
 
+def check_folder(state: Path) -> None:
+    """Make the state folder, and see whether it can be written to.
+
+    Raises:
+        KinstreamError: it cannot.
+    """
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=state):
+            pass
+    except OSError as error:
+        raise _unwritable(state, error) from error
+
+
 def save(state: Path, export: Export) -> Path:
-    """Save the export durably; returns its path."""
-    target = export_path(state, export.generation.name)
+    """Save the export durably; returns its path.
+
+    Raises:
+        KinstreamError: the folder cannot be written to; what was saved before is still there.
+    """
+    try:
+        return _save(export_path(state, export.generation.name), export)
+    except OSError as error:
+        raise _unwritable(state, error) from error
+
+
+def _unwritable(state: Path, error: OSError) -> KinstreamError:
+    return KinstreamError(
+        f"KINSTREAM_STATE={str(state)!r} cannot be written to ({error.strerror}): name another folder"
+    )
+
+
+def _save(target: Path, export: Export) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
     with partial.open("wb") as file:

@@ -78,6 +78,8 @@ def checked_id(id: str | None, key: str | None) -> str:
     Raises:
         BadEvent: it is missing, too long, or disagrees.
     """
+    if id and "\0" in id:
+        raise wrong("id", id)
     if not id:
         raise BadEvent("InvalidProduct", f"id is missing (key {short(key)}): give the product a string id")
     if len(id) > MAX_ID_BYTES // 4 and len(id.encode()) > MAX_ID_BYTES:
