@@ -42,14 +42,15 @@ def main(
     shop = Shop(folder, model=str(MODEL))
     code = 1
     try:
-        code = _play(shop, _products(file))
+        products = _products(file)
+        code = _play(shop, products)
     except ShopError as error:
         console.print(f"[red]error:[/] {error}", highlight=False)
     finally:
         shop.stop(keep)
     if keep:
         _say_how_to_go_on(shop)
-    elif code == 0:
+    elif code == 0 or shop.service_pid is None:
         shutil.rmtree(folder)
     sys.exit(code)
 
@@ -84,12 +85,25 @@ def _products(file: Path | None) -> list[Product]:
     if file is None:
         with console.status("fetching real products …"):
             return fetch(ROOT / ".local")
-    products = [json.loads(line) for line in file.read_text().splitlines() if line.strip()][:MAX_PRODUCTS]
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ShopError(f"FILE={file} cannot be read: {error}") from error
+    products = [_product(file, number, line) for number, line in enumerate(lines, 1) if line.strip()][:MAX_PRODUCTS]
     if len(products) <= 2 * HELD_BACK:
-        raise typer.BadParameter(
-            f"{file} has {len(products)} products: the demo wants more than {2 * HELD_BACK}", param_hint="--file"
-        )
+        raise ShopError(f"FILE={file} has {len(products)} products: the demo wants more than {2 * HELD_BACK}")
     return products
+
+
+def _product(file: Path, number: int, line: str) -> Product:
+    """The demo's story edits titles, so each product needs one."""
+    try:
+        product: Product = json.loads(line)
+        if product["id"] and product["title"]:
+            return product
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ShopError(f"{file}:{number}: not a JSON object with id and title, which the demo needs in every line")
 
 
 def _publish(shop: Shop, products: list[Product]) -> None:
@@ -118,7 +132,8 @@ def _watch(shop: Shop, title: str, events: int, started: int) -> None:
 
 
 def _caught_up(shop: Shop) -> bool:
-    return sum(value for _, value in shop.samples("kinstream_consumer_lag")) == 0
+    lags = shop.samples("kinstream_consumer_lag")
+    return bool(lags) and not any(value for _, value in lags)
 
 
 def _story(shop: Shop, shown: list[Product]) -> tuple[dict[str, str], list[dict[str, Any]]]:

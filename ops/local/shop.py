@@ -80,7 +80,11 @@ class Shop:
         """Ask the service to end, and wait for it."""
         if self._service is not None and self._service.poll() is None:
             self._service.send_signal(signal.SIGTERM)
-            self._service.wait(60)
+            try:
+                self._service.wait(60)
+            except subprocess.TimeoutExpired:
+                self._service.kill()
+                self._service.wait()
 
     def signal_service(self, number: signal.Signals) -> None:
         """Send a signal to the service."""

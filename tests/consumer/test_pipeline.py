@@ -16,7 +16,7 @@ from prometheus_client import generate_latest
 from consumer.auditor import Auditor
 from consumer.bootstrap import bootstrap
 from consumer.catalogue import Catalogue
-from consumer.errors import EncoderFailed
+from consumer.errors import EncoderFailed, KinstreamError
 from consumer.exact import ExactIndex
 from consumer.loop import Loop
 from consumer.memory import MemoryLog, MemorySource, MemoryStore
@@ -334,6 +334,29 @@ def test_a_restart_removes_what_no_longer_exists_and_heals_what_is_wrong() -> No
     assert "ghost" not in shop.store.cards
     assert not shop.named_anywhere("ghost")
     assert shop.store.cards["a"]["price"] == "3"
+
+
+def test_a_topic_without_any_event_does_not_wipe_a_generation() -> None:
+    shop = filled()
+    lists = dict(shop.store.lists)
+    shop.log = MemoryLog()
+    with pytest.raises(KinstreamError, match="KINSTREAM_TOPIC"):
+        shop.start()
+    assert shop.store.lists == lists
+    shop.log.append(b"zz", None)
+    shop.start()
+    assert shop.store.lists == {}
+
+
+def test_many_bad_states_of_one_product_are_encoded_once_each() -> None:
+    shop = filled()
+    shop.encoder.encoded.clear()
+    for number in range(30):
+        shop.send("a", f"poison {number}")
+    shop.send("b", "fine now")
+    shop.drain()
+    assert len(shop.log.dead_letters) == 30
+    assert shop.encoder.encoded == ["b"]
 
 
 def test_freshness_counts_only_events_that_were_never_readable_before() -> None:

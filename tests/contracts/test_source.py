@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import numpy as np
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
@@ -178,6 +179,13 @@ def test_lag_is_what_the_group_has_not_committed(a_topic: Topic) -> None:
     assert until(lambda: source.lag().get((a_topic.name, 2)) == 0, source)
 
 
+def test_lag_is_told_of_partitions_that_were_empty_at_start(a_topic: Topic) -> None:
+    source = a_topic.source()
+    a_topic.send(b"a", b"1", partition=1)
+    read(source, 1)
+    assert until(lambda: source.lag() == {(a_topic.name, 0): 0, (a_topic.name, 1): 1, (a_topic.name, 2): 0}, source)
+
+
 def test_caught_up_means_the_end_at_start(a_topic: Topic) -> None:
     a_topic.send(b"a", b"1")
     source = a_topic.source()
@@ -271,4 +279,33 @@ def test_a_commit_that_failed_is_made_again_but_never_backwards(kafka: str, topi
         later = on_kafka.source()
         assert later.committed() == {(topic, 0): expected}
         later.close()
+    source.close()
+
+
+def test_a_letter_that_the_topic_does_not_take_goes_without_its_value(kafka: str, topic: str) -> None:
+    on_kafka = OnKafka(kafka, topic)
+    on_kafka.send(b"small", b"x")
+    source = on_kafka.source()
+    (small,) = read(source, 1)
+    noise = np.random.default_rng(0).bytes(17 * 1024 * 1024)
+    large = Record(topic, 0, 7, 1.0, b"large", noise)
+    source.dead_letter([DeadLetter(large, "TooLarge", "value is too large"), DeadLetter(small, "NotJson", "no")])
+    found = {key: (value, headers) for key, value, headers in on_kafka.dead_letters()}
+    source.close()
+    assert found[b"small"][0] == b"x"
+    assert found[b"large"][0] is None
+    assert found[b"large"][1]["kinstream.value.bytes"] == str(len(noise)).encode()
+    assert found[b"large"][1]["kinstream.error.class"] == b"TooLarge"
+
+
+def test_what_the_topic_no_longer_holds_is_skipped_and_the_rest_is_read(kafka: str, topic: str) -> None:
+    on_kafka = OnKafka(kafka, topic)
+    source = on_kafka.source()
+    for n in range(20):
+        on_kafka.send(b"a", b"%d" % n)
+    admin = AdminClient(on_kafka.config)
+    admin.delete_records([TopicPartition(topic, 0, 10)])
+    late = on_kafka.source()
+    values = {record.value for record in read(late, 10)}
+    assert values == {b"%d" % n for n in range(10, 20)}
     source.close()
