@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 REMEDIES = {
-    "id": "the product id, a string of 1 to 512 bytes",
+    "id": "the product id, a string of 1 to 512 bytes without NUL",
     "price": "a number of at least 0",
     "currency": "an ISO 4217 code such as EUR",
     "version": "a 64-bit integer",

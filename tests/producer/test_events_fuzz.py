@@ -80,7 +80,7 @@ CLEAN = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).map(clean
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 PRODUCTS = st.builds(
     Product,
-    id=st.text(st.characters(codec="utf-8"), min_size=1, max_size=100),
+    id=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=100),
     title=CLEAN,
     description=st.none() | CLEAN,
     brand=st.none() | CLEAN,
