@@ -22,7 +22,7 @@ def build_app() -> typer.Typer:
     app = typer.Typer(
         name="kinstream",
         cls=OneLineErrors,
-        no_args_is_help=True,
+        invoke_without_command=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -41,12 +41,16 @@ def show_version(asked: bool) -> None:
 
 
 def root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
     """Keep every product's list of nearest products right, all the time.
 
     Settings come from KINSTREAM_* in the environment; a command's options win. Start with: kinstream doctor
     """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def tune() -> None:
 
 
 class Trimmer:
-    """Gives freed memory back to the system now and then."""
+    """Gives freed memory back to the system; for idle moments, since what is asked for next must be mapped again."""
 
     def __init__(self) -> None:
         self._glibc = _glibc()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from consumer.given import GivenVectors
 from consumer.hnsw import HnswIndex
 from consumer.images import ImageLoader
 from consumer.kafka import KafkaSource
-from consumer.loop import Loop
+from consumer.loop import Chores, Loop
 from consumer.metrics import Metrics
 from consumer.neighbours import NeighbourGraph, warm_up
 from consumer.pipeline import Pipeline
@@ -83,6 +84,7 @@ class Service:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT: then finish the batch, save the export, leave."""
+        log.info("starting", **self._described())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
         server = (
@@ -95,6 +97,17 @@ class Service:
         finally:
             if server is not None:
                 server.close()
+
+    def _described(self) -> dict[str, object]:
+        settings = self._settings
+        return {
+            "version": version("kinstream"),
+            "generation": settings.generation,
+            "model": self._encoder.name,
+            "provider": self._encoder.provider,
+            "topic": settings.topic,
+            "http_port": settings.metrics_port,
+        }
 
     def stop(self) -> None:
         """Ask the service to stop; returns at once."""
@@ -138,6 +151,10 @@ class Service:
             loop.patience.call(lambda: loop.store.open(self._generation))
             bootstrap(loop)
             loop.run()
+        except ServerUnavailable as error:
+            if not loop.stopping.is_set():
+                raise
+            log.warning("stopped while waiting; the next start reads again what was not committed", reason=str(error))
         finally:
             loop.source.close()
             loop.store.close()
@@ -165,7 +182,7 @@ def build_service(settings: Settings) -> Service:
     catalogue = Catalogue()
     pipeline = Pipeline(encoder, graph, catalogue, settings.fact_attributes, metrics.stage)
     source, store = _connect(settings)
-    chores = [Auditor(graph, catalogue, metrics.list_recall).turn, Trimmer().turn]
+    chores = Chores([Auditor(graph, catalogue, metrics.list_recall).turn], [Trimmer().turn])
     loop = Loop(source, pipeline, catalogue, store, metrics, chores, settings.batch)
     return Service(settings, loop, graph, encoder, metrics)
 

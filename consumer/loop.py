@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Event
 
+import msgspec
 import structlog
 
 from consumer.catalogue import Catalogue
@@ -23,6 +24,13 @@ MEASURE_SECONDS = 1.0
 """How often lag and catalogue size are measured."""
 REVISIT_SECONDS = 1.0
 """How often late images are looked for while events keep coming."""
+
+
+class Chores(msgspec.Struct, frozen=True):
+    """What is to be done now and then; each is given the time in seconds, and knows itself whether it is due."""
+
+    always: Sequence[Callable[[float], None]] = ()
+    idle: Sequence[Callable[[float], None]] = ()
 
 
 class Loop:
@@ -44,7 +52,7 @@ class Loop:
         catalogue: Catalogue,
         store: Store,
         metrics: Metrics,
-        chores: Sequence[Callable[[float], None]],
+        chores: Chores,
         max_batch: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -81,7 +89,7 @@ class Loop:
             self.publish(self.pipeline.changes(applied), applied.plan.changing)
             self.commit(batch)
             self.count(applied)
-        for chore in self._chores:
+        for chore in self._chores.always if batch.records else [*self._chores.always, *self._chores.idle]:
             chore(self._clock())
         self._revisit(idle=not batch.records)
 

@@ -112,6 +112,9 @@ def _table(file: str, stream: BinaryIO, columns: Columns) -> Iterator[Entry]:
     missing = sorted(columns.named() - set(table.names))
     if missing:
         raise ProducerError(f"{file} has no column {missing[0]!r}: it has {', '.join(table.names)}")
+    if table.names and "id" not in {*table.names, *columns.fields}:
+        have, first = ", ".join(table.names), table.names[0]
+        raise ProducerError(f"{file} has no column 'id': it has {have}; say which it is, such as --map id={first}")
     for line, row in table.rows():
         yield Entry(file, line, row if isinstance(row, BadEvent) else typed(columns.rename(row)))
 

@@ -86,11 +86,11 @@ def publish(
         send = _check if dry_run else _sender(stack, kafka, topic, kafka_config)
         fold = _fold(stack, state, dry_run) if partial or (delete and (state / STATE_FILE).exists()) else None
         sending = Sending(send, stderr, _progress(stack), rate)
-        for id in delete or []:
-            sending.attempt("--delete", bound(_deletion, fold, id))
         for file in files or []:
             for entry in read_catalogue(file, mapping, columns):
                 sending.attempt(entry.place, bound(_event, fold if partial else None, entry))
+        for id in delete or []:
+            sending.attempt("--delete", bound(_deletion, fold, id))
     sending.finish("checked" if dry_run else "sent")
 
 

@@ -53,7 +53,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="kinstream-bench-"))
     shop = Shop(folder, model=str(MODEL), batch=str(BATCH))
     try:
-        shop.start_servers()
+        shop.start_servers("kafka", "redis")
         figures = _measure_stream(shop) | _measure_memory(shop)
     finally:
         shop.stop(keep=False)
@@ -159,7 +159,7 @@ def _applied_rate(shop: Shop, products: Iterable[Product], events: int) -> float
             ids.add(product["id"])
     started = time.time()
     shop.signal_service(signal.SIGCONT)
-    shop.wait(lambda: _events(shop) >= already + events, 600, pause=0.5)
+    shop.wait(lambda: _events(shop) >= already + events, 600, pause=1.0)
     return events / (max(_seen_at(shop, ids)) - started)
 
 

@@ -64,15 +64,17 @@ def _play(shop: Shop, products: list[Product]) -> int:
     console.print("2. kinstream runs: consumer, encoder (ONNX Runtime), index and neighbour graph")
     newcomers, shown = products[:HELD_BACK], products[HELD_BACK:]
     _publish(shop, shown)
-    console.print(f"3. {len(shown)} products published, embedded, indexed; every list is in Redis")
+    console.print(
+        f"3. {len(shown)} products published, embedded, indexed; every list is in Redis ({HELD_BACK} more come later)"
+    )
     watched, story = _story(shop, shown)
     titles = {product["id"]: str(product.get("title") or product["id"]) for product in products}
     before = {id: shop.neighbours(id) for id in watched}
-    buckets = _buckets(shop)
+    buckets, outcomes = _buckets(shop), shop.outcomes()
     spared = {*watched, *(change["id"] for change in story)}
     changes = sorted([*scripted_hour(shown, newcomers, spared), *story], key=lambda change: change["ts"])
     _replay(shop, changes)
-    console.print(f"4. an hour of changes in a minute: {len(changes)} events, {_counted(shop)}")
+    console.print(f"4. an hour of changes in a minute: {len(changes)} events, {_counted(shop, outcomes)}")
     _compare(before, {id: shop.neighbours(id) for id in watched}, watched, titles)
     _freshness(buckets, _buckets(shop))
     with console.status("comparing every list with the exact answer …"):
@@ -165,11 +167,10 @@ def _replay(shop: Shop, changes: list[dict[str, Any]]) -> None:
         raise ShopError("kinstream replay failed")
 
 
-def _counted(shop: Shop) -> str:
-    """What became of all events since the start."""
-    return (
-        ", ".join(f"{number} {outcome}" for outcome, number in shop.outcomes().items() if number) + " since the start"
-    )
+def _counted(shop: Shop, before: dict[str, int]) -> str:
+    """What became of the hour's events."""
+    counts = {outcome: number - before.get(outcome, 0) for outcome, number in shop.outcomes().items()}
+    return ", ".join(f"{number} {outcome}" for outcome, number in counts.items() if number)
 
 
 def _compare(

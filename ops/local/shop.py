@@ -51,12 +51,13 @@ class Shop:
         """Process id of the service."""
         return None if self._service is None else self._service.pid
 
-    def start_servers(self) -> None:
-        """Kafka, Redis and Prometheus."""
+    def start_servers(self, *names: str) -> None:
+        """Those of kafka, redis and prometheus that are named; all, if none is."""
+        only = [part for name in names for part in ("--only", name)]
         ports = [part for name, port in self.ports.items() for part in (f"--{name}-port", str(port))]
         cache = ROOT / ".local"
         _run(
-            [sys.executable, str(SERVERS), "up", "--root", str(self.folder), "--cache", str(cache), *ports],
+            [sys.executable, str(SERVERS), "up", "--root", str(self.folder), "--cache", str(cache), *only, *ports],
             self._environment,
         )
 

@@ -26,7 +26,7 @@ from consumer.exact import ExactIndex
 from consumer.given import GivenVectors
 from consumer.https import ImageUnavailable
 from consumer.images import ImageLoader, ImagePending
-from consumer.loop import Loop
+from consumer.loop import Chores, Loop
 from consumer.memory import MemoryLog, MemorySource, MemoryStore
 from consumer.metrics import Metrics
 from consumer.neighbours import NeighbourGraph
@@ -292,7 +292,9 @@ class Shop:
         pipeline = Pipeline(encoder, graph, catalogue, frozenset({"promo"}), self.metrics.stage)
         auditor = Auditor(graph, catalogue, self.metrics.list_recall)
         source = MemorySource(self.log)
-        self.loop = Loop(source, pipeline, catalogue, self.store, self.metrics, [auditor.turn], 100, lambda: self.now)
+        self.loop = Loop(
+            source, pipeline, catalogue, self.store, self.metrics, Chores([auditor.turn]), 100, lambda: self.now
+        )
         self.store.open(Generation(name="g1", model="tiny", dim=DIM, k=1))
         bootstrap(self.loop)
 

@@ -18,7 +18,7 @@ from consumer.bootstrap import bootstrap
 from consumer.catalogue import Catalogue
 from consumer.errors import EncoderFailed, KinstreamError
 from consumer.exact import ExactIndex
-from consumer.loop import Loop
+from consumer.loop import Chores, Loop
 from consumer.memory import MemoryLog, MemorySource, MemoryStore
 from consumer.metrics import OUTCOMES, Metrics
 from consumer.neighbours import NeighbourGraph
@@ -85,7 +85,14 @@ class Shop:
         auditor = Auditor(graph, self.catalogue, self.metrics.list_recall)
         source = MemorySource(self.log)
         self.loop = Loop(
-            source, pipeline, self.catalogue, self.store, self.metrics, [auditor.turn], self.batch, lambda: self.now
+            source,
+            pipeline,
+            self.catalogue,
+            self.store,
+            self.metrics,
+            Chores([auditor.turn]),
+            self.batch,
+            lambda: self.now,
         )
         self.store.open(Generation(name="g1", model="words", dim=DIM, k=3))
         bootstrap(self.loop)

@@ -126,7 +126,7 @@ def test_many_files_and_deletions(run: Run, written: Written) -> None:
 
     ended = run("publish", array, "--delete", "p8", "--delete", "p9")
     assert ended == Ended(0, "", "3 sent, 0 refused\n")
-    assert written.events == [Deletion("p8"), Deletion("p9"), SHOE]
+    assert written.events == [SHOE, Deletion("p8"), Deletion("p9")]
 
     ended = run("publish", table, "--map", "id=sku", "--map", "title=name", "--attributes", "size")
     assert ended.code == 0
