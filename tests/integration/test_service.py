@@ -34,9 +34,12 @@ class Service:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self.launch()
+        self.wait(lambda: self.get("/readyz")[0] == 200)
+
+    def launch(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*KINSTREAM, "run"], env=self.environment, stdout=log, stderr=log)
-        self.wait(lambda: self.get("/readyz")[0] == 200)
 
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None
@@ -213,6 +216,15 @@ def test_it_waits_for_redis_and_goes_on(service: Service, reader: redis.Redis) -
     reader.config_set("maxclients", 1000)
     service.applied(30)
     assert len(all_lists(reader)) == 30
+
+
+def test_a_stop_while_redis_is_away_is_a_clean_stop(service: Service) -> None:
+    service.environment["KINSTREAM_REDIS"] = "redis://:geheim@127.0.0.1:1/0"
+    service.launch()
+    service.wait(lambda: service.get("/healthz")[0] == 200)
+    assert service.end(signal.SIGTERM) == 0
+    assert "127.0.0.1:1" in service.log.read_text()
+    assert "geheim" not in service.log.read_text()
 
 
 def test_publish_names_bad_lines_and_sends_the_rest(service: Service, reader: redis.Redis, tmp_path: Path) -> None:
