@@ -197,6 +197,6 @@ def _connect(settings: Settings) -> tuple[Source, Store]:
 def _answer(ping: Callable[[], None]) -> str | None:
     try:
         ping()
-    except (ServerUnavailable, KinstreamError) as error:
+    except KinstreamError as error:
         return str(error)
     return None

@@ -26,7 +26,7 @@ class Coalescer:
         self._catalogue = catalogue
         self._dim = dim
         self._refusal = refusal
-        self._fingerprint = fingerprint(fact_attributes)
+        self.fingerprint = fingerprint(fact_attributes)
 
     def plan(self, records: Sequence[Record]) -> Plan:
         """Decode and coalesce. A bad event becomes a dead letter and does not supersede a good one before it."""
@@ -59,7 +59,7 @@ class Coalescer:
         before = draft.upserts.get(id) or known
         if before is not None and version is not None and before.version is not None and version <= before.version:
             return "stale" if version < before.version else "duplicate"
-        content, facts = self._fingerprint(product)
+        content, facts = self.fingerprint(product)
         if before is not None and content == before.content and facts == before.facts:
             return "unchanged"
         embed = known is None or content != known.content

@@ -8,6 +8,7 @@ import msgspec
 import xxhash
 
 from producer.events import Product
+from producer.product import Attribute
 
 TEXTS = ("title", "brand", "category", "currency", "image", "updated_at")
 """The fields of a card that are shown as they are."""
@@ -38,7 +39,7 @@ def without_facts(product: Product, fact_attributes: frozenset[str]) -> Product:
     return msgspec.structs.replace(product, attributes=content) if facts else product
 
 
-_Attributes = dict[str, str | int | float | bool | list[str]] | None
+_Attributes = dict[str, Attribute] | None
 
 
 def _split_attributes(attributes: _Attributes, names: frozenset[str]) -> tuple[_Attributes, _Attributes]:

@@ -246,7 +246,7 @@ def _consumer_config(config: Mapping[str, str], group: str) -> dict[str, str | i
         "isolation.level": "read_committed",
         "auto.offset.reset": "earliest",
         "queued.max.messages.kbytes": 16 * 1024,
-        "fetch.message.max.bytes": int(MAX_MESSAGE_BYTES),
+        "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
         "fetch.wait.max.ms": 100,
         "fetch.error.backoff.ms": 100,
     }

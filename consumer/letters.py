@@ -29,7 +29,7 @@ class Letters:
                 "acks": "all",
                 "linger.ms": 0,
                 "compression.type": "lz4",
-                "message.max.bytes": int(MAX_MESSAGE_BYTES),
+                "message.max.bytes": MAX_MESSAGE_BYTES,
                 "message.timeout.ms": int(TIMEOUT * 1000),
             }
         )

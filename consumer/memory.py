@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from consumer.errors import KinstreamError
-from consumer.types import Batch, Changes, DeadLetter, Generation, Offsets, Record
+from consumer.types import FIXED, Batch, Changes, DeadLetter, Generation, Offsets, Record
 
 
 class MemoryLog:
@@ -98,7 +98,7 @@ class MemoryStore:
     def open(self, generation: Generation) -> None:
         """Register the generation or check it."""
         stored = self.metas.setdefault(generation.name, generation)
-        for setting in ("model", "dim", "metric", "k"):
+        for setting in FIXED:
             if getattr(stored, setting) != getattr(generation, setting):
                 raise KinstreamError(
                     f"generation {generation.name} was built with {setting} {getattr(stored, setting)}, "

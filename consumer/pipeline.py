@@ -12,7 +12,7 @@ import numpy as np
 
 from consumer.batch import Coalescer
 from consumer.catalogue import Catalogue, Known
-from consumer.content import card_fields, fingerprint, without_facts
+from consumer.content import card_fields, without_facts
 from consumer.errors import EncoderFailed
 from consumer.neighbours import NeighbourGraph
 from consumer.ports import Encoder
@@ -63,7 +63,6 @@ class Pipeline:
         self._graph = graph
         self._catalogue = catalogue
         self._fact_attributes = fact_attributes
-        self._fingerprint = fingerprint(fact_attributes)
         self._coalescer = Coalescer(catalogue, encoder.dim, encoder.refusal, fact_attributes)
         self._stage = stage
 
@@ -148,7 +147,7 @@ class Pipeline:
     def _current(self, product: Product) -> Known | None:
         """What is known of a product whose content is still this."""
         known = self._catalogue.get(product.id)
-        return known if known is not None and known.content == self._fingerprint(product)[0] else None
+        return known if known is not None and known.content == self._coalescer.fingerprint(product)[0] else None
 
     def _encode(self, products: Sequence[Product], rows: list[int], vectors: Vectors) -> dict[int, str]:
         """Encode rows into vectors; halves a failing batch until the culprits are alone. Returns row -> reason."""

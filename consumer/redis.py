@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError
 from consumer import keys
 from consumer.config import masked
 from consumer.errors import KinstreamError, ServerUnavailable
-from consumer.types import CardWrite, Changes, Generation, ListWrite
+from consumer.types import FIXED, CardWrite, Changes, Generation, ListWrite
 
 CHUNK = 1000
 """Commands sent in one round trip."""
@@ -28,7 +28,6 @@ TIMEOUT = 10.0
 """Seconds without an answer before Redis counts as unavailable."""
 REPLACE_LIST = "redis.call('DEL', KEYS[1]) if #ARGV > 0 then redis.call('ZADD', KEYS[1], unpack(ARGV)) end"
 REPLACE_CARD = "redis.call('DEL', KEYS[1]) redis.call('HSET', KEYS[1], unpack(ARGV))"
-SETTINGS = ("model", "dim", "metric", "k")
 
 Command = tuple[str, ...]
 
@@ -169,7 +168,7 @@ def _meta_fields(generation: Generation) -> dict[str, Any]:
 
 
 def _check_same_settings(name: str, stored: dict[str, str], ours: dict[str, str]) -> None:
-    for setting in SETTINGS:
+    for setting in FIXED:
         if setting in stored and stored[setting] != ours[setting]:
             raise KinstreamError(
                 f"generation {name} in Redis was built with {setting} {stored[setting]}, this service has "

@@ -119,6 +119,10 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float = 0.0
 
 
+FIXED = ("model", "dim", "metric", "k")
+"""What a generation is built with: under one name these never change."""
+
+
 class Export(msgspec.Struct, frozen=True):
     """The exported catalogue: ids [n], vectors float32 [n, dim], available bool [n], and what made it."""
 

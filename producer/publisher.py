@@ -15,7 +15,7 @@ from producer.errors import ProducerError, ServerUnreachable
 from producer.events import Product, encode_product, product_from
 from producer.kafka_config import QUIET
 from producer.product import checked_id
-from producer.topics import PRODUCTS, ensure_topics, unreachable, wrong_settings
+from producer.topics import MAX_MESSAGE_BYTES, PRODUCTS, ensure_topics, unreachable, wrong_settings
 
 DEFAULTS = {
     "compression.type": "lz4",
@@ -26,7 +26,7 @@ DEFAULTS = {
     "delivery.timeout.ms": "30000",
 }
 """What an operator's settings may override."""
-REQUIRED = {"enable.idempotence": "true", "acks": "all", "message.max.bytes": str(16 * 1024 * 1024)}
+REQUIRED = {"enable.idempotence": "true", "acks": "all", "message.max.bytes": MAX_MESSAGE_BYTES}
 UNANSWERED = (KafkaError._MSG_TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 
 

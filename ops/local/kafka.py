@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import shutil
-import socket
 import subprocess
 import uuid
 from pathlib import Path
 
 from packages import require
-from processes import Server, ServerError
+from processes import Server, ServerError, free_port
 
 HERE = Path(__file__).resolve().parent
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -53,7 +52,7 @@ def _run(command: list[str], folder: Path) -> None:
 
 def _settings(folder: Path, port: int) -> str:
     """Everything of one node has one replica; the controller listens on any free port."""
-    controller = _free_port()
+    controller = free_port()
     settings = {
         "process.roles": "broker,controller",
         "node.id": 1,
@@ -77,10 +76,3 @@ def _settings(folder: Path, port: int) -> str:
         "replica.fetch.max.bytes": MAX_MESSAGE_BYTES,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

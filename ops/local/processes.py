@@ -91,6 +91,14 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     """Poll a condition; whether it came true in time."""
     deadline = time.monotonic() + seconds

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from processes import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ class Shop:
     def __init__(self, folder: Path, **settings: str) -> None:
         """Settings are those of the service, in small letters without their prefix."""
         self.folder = folder
-        self.ports = {name: _free_port() for name in ("kafka", "redis", "prometheus", "metrics")}
+        self.ports = {name: free_port() for name in ("kafka", "redis", "prometheus", "metrics")}
         self.settings = {
             "KINSTREAM_KAFKA": f"127.0.0.1:{self.ports['kafka']}",
             "KINSTREAM_REDIS": f"redis://127.0.0.1:{self.ports['redis']}/0",
@@ -167,10 +167,3 @@ def _run(command: list[str], environment: dict[str, Any], check: bool = True) ->
             f"{' '.join(command[2:5])} … ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"
         )
     return done
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
