@@ -30,7 +30,7 @@ def cleaned(text: str) -> str:
     A lone ``<`` or ``&`` stays: "5 < 6" and "AT&T" are text. An entity must end in a semicolon to count as one.
     Cleaning a cleaned text changes nothing.
     """
-    if is_plain(text) or _SUSPECT.search(text) is None:
+    if _is_plain(text) or _SUSPECT.search(text) is None:
         return text
     for _ in range(PASSES):
         before, text = text, _pass(text)
@@ -39,7 +39,7 @@ def cleaned(text: str) -> str:
     return _pass(_MARKUP.sub(" ", text))
 
 
-def is_plain(text: str) -> bool:
+def _is_plain(text: str) -> bool:
     """Printable ASCII without anything to clean: the common case, several times faster than the search."""
     return (
         text.isascii()

@@ -10,17 +10,13 @@ import msgspec
 from msgspec import UNSET
 
 from producer.envelopes import Headers, from_cloud_event, from_envelope, is_cloud_event, key_id, key_text, parsed
-from producer.product import Deletion, Product, Wire, is_settled, product_from, product_of
+from producer.product import Deletion, Product, Wire, product_from, product_of
 from producer.refusals import BadEvent, explained
 
 __all__ = ["BadEvent", "Deletion", "Headers", "Product", "decode_event", "encode_product", "product_from"]
 
 MAX_VALUE_BYTES = 1024 * 1024
 
-ENVELOPE = b'"specversion"'
-"""A CloudEvent could pass for a product by its id and title; a Debezium envelope has neither."""
-
-_decode_plain = msgspec.json.Decoder(Product).decode
 _decode = msgspec.json.Decoder(Wire).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -33,10 +29,6 @@ def decode_event(key: bytes | None, value: bytes | None, headers: Headers | None
     """
     if value is None:
         return _deletion(key)
-    if not headers and key is not None and len(value) <= MAX_VALUE_BYTES and ENVELOPE not in value:
-        product = _plain(key, value)
-        if product is not None:
-            return product
     if len(value) > MAX_VALUE_BYTES:
         raise _too_large(value)
     if headers and is_cloud_event(headers):
@@ -50,15 +42,6 @@ def decode_event(key: bytes | None, value: bytes | None, headers: Headers | None
         if enveloped is not None:
             return enveloped
     return product_of(wire, key_text(key))
-
-
-def _plain(key: bytes, value: bytes) -> Product | None:
-    """The common case, fast: a plain product object that needs no cleaning and breaks no rule. None for all others."""
-    try:
-        product = _decode_plain(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return product if product.id.encode() == key and is_settled(product) else None
 
 
 def encode_product(product: Product) -> bytes:

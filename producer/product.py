@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from producer.cleaning import cleaned, is_plain
+from producer.cleaning import cleaned
 from producer.refusals import BadEvent, explained, short, wrong
 
 MAX_ID_BYTES = 512
@@ -31,12 +31,12 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str | None = None
     brand: str | None = None
     category: str | None = None
-    price: Price | None = None
-    currency: Currency | None = None
+    price: float | None = None
+    currency: str | None = None
     image: str | None = None
-    attributes: dict[str, str | Integer | float | bool | list[str]] | None = None
+    attributes: dict[str, Attribute] | None = None
     available: bool = True
-    version: Integer | None = None
+    version: int | None = None
     updated_at: str | None = None
     embedding: list[float] | None = None
 
@@ -87,25 +87,6 @@ def checked_id(id: str | None, key: str | None) -> str:
     if key is not None and key != id:
         raise BadEvent("KeyMismatch", f"id={short(id)} disagrees with the record key {short(key)}: send one id")
     return id
-
-
-def is_settled(product: Product) -> bool:
-    """Whether a decoded product would come out of ``product_of`` as it is: nothing to clean, nothing to refuse."""
-    return (
-        0 < len(product.id) <= MAX_ID_BYTES // 4
-        and product.title is not None
-        and _are_plain((product.title, product.brand, product.category, product.description))
-        and product.image != ""
-        and product.attributes != {}
-        and (product.embedding is None or _is_direction(product.embedding))
-        and (product.updated_at is None or _is_time(product.updated_at))
-    )
-
-
-def _are_plain(texts: tuple[str | None, ...]) -> bool:
-    """All at once, since looking costs less than calling; a text with spaces around a bar is looked at again."""
-    joined = "|".join(text for text in texts if text is not None)
-    return "" not in texts and is_plain(joined) and " |" not in joined and "| " not in joined
 
 
 def product_of(wire: Wire, key: str | None) -> Product:
