@@ -79,6 +79,7 @@ class Service:
             model=encoder.name,
             dim=encoder.dim,
             k=settings.k,
+            metric=settings.metric,
             created_at=time.time(),
         )
 
@@ -125,9 +126,9 @@ class Service:
         """The available products nearest to a text, an image or both."""
         vectors = self._encoder.encode_query(text, image)
         with self._loop.pipeline.lock:
-            slots, similarities = self._graph.search(vectors, k)
+            slots, scores = self._graph.search(vectors, k)
             id_of = self._loop.catalogue.id_of
-            return [(id_of(z), s) for z, s in zip(slots[0].tolist(), similarities[0].tolist(), strict=True) if z >= 0]
+            return [(id_of(z), s) for z, s in zip(slots[0].tolist(), scores[0].tolist(), strict=True) if z >= 0]
 
     def generation_name(self) -> str:
         """The generation that is served."""
@@ -177,12 +178,14 @@ def build_service(settings: Settings) -> Service:
     images = ImageLoader(settings.image_root, lambda outcome: metrics.images.labels(outcome).inc(), time.monotonic)
     encoder = build_encoder(settings, images)
     metrics = Metrics(encoder.name, settings.index, encoder.provider)
-    graph = NeighbourGraph(build_index(settings, encoder.dim), encoder.dim, settings.k, settings.slack)
     warm_up(ExactIndex(encoder.dim), encoder.dim)
     catalogue = Catalogue()
+    index = build_index(settings, encoder.dim)
+    graph = NeighbourGraph(index, encoder.dim, settings.k, settings.slack, catalogue.id_of, settings.metric)
     pipeline = Pipeline(encoder, graph, catalogue, settings.fact_attributes, metrics.stage)
     source, store = _connect(settings)
-    chores = Chores([Auditor(graph, catalogue, metrics.list_recall).turn], [Trimmer().turn])
+    auditor = Auditor(graph, catalogue, metrics.list_recall, pipeline.lock, settings.audit_share)
+    chores = Chores([auditor.turn], [pipeline.maintain, Trimmer().turn])
     loop = Loop(source, pipeline, catalogue, store, metrics, chores, settings.batch)
     return Service(settings, loop, graph, encoder, metrics)
 

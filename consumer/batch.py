@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
+import numpy as np
 
 from consumer.catalogue import Catalogue
 from consumer.content import fingerprint
+from consumer.metric import LONGEST, Metric
 from consumer.types import DeadLetter, Outcome, Plan, Record, Upsert
 from producer.events import BadEvent, Deletion, Product, decode_event
 
@@ -22,7 +24,9 @@ class Coalescer:
         dim: int,
         refusal: Callable[[Product], str | None],
         fact_attributes: frozenset[str],
+        metric: Metric,
     ) -> None:
+        self._metric = metric
         self._catalogue = catalogue
         self._dim = dim
         self._refusal = refusal
@@ -79,6 +83,11 @@ class Coalescer:
                 "InvalidEmbedding",
                 f"embedding has {len(product.embedding)} dimensions, this generation has {self._dim}: "
                 "send vectors of the model that this generation was built with",
+            )
+        elif self._metric == "euclidean" and (length := float(np.linalg.norm(product.embedding))) > LONGEST:
+            raise BadEvent(
+                "InvalidEmbedding",
+                f"embedding is {length:.3g} long, a Euclidean generation takes {LONGEST:g} at most: scale all vectors down",
             )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from consumer.config import Settings
 from consumer.errors import KinstreamError, ServerUnavailable
+from consumer.metric import exact_scores
 from consumer.ports import Encoder
 from consumer.queries import Neighbour
 from consumer.routes import GENERATION_HEADER
@@ -96,7 +97,8 @@ def search_export(export: Export, encoder: Encoder, text: str | None, image: byt
             f"the snapshot has {export.generation.dim} dimensions ({export.generation.model}), the model has "
             f"{encoder.dim} ({encoder.name}): set KINSTREAM_MODEL to the one it was built with"
         )
-    scores = export.vectors @ encoder.encode_query(text, image)[0]
+    query = encoder.encode_query(text, image)
+    scores = exact_scores(export.generation.metric, query, export.vectors)[0]
     scores[~export.available] = -np.inf
     best = np.argsort(-scores, kind="stable")[: min(k, int(export.available.sum()))].tolist()
     return Answer(export.generation.name, [Neighbour(export.ids[row], float(scores[row])) for row in best])

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from consumer.errors import KinstreamError
+from consumer.metric import Metric
 
 PREFIX = "KINSTREAM_"
 
@@ -35,6 +36,8 @@ class Settings(BaseSettings):
     state: Path = Path("state")
     k: int = Field(10, ge=1, le=1000)
     slack: int = Field(20, ge=0, le=1000)
+    metric: Metric = "cosine"
+    audit_share: float = Field(0.02, ge=0, le=0.5)
     batch: int = Field(256, ge=1, le=100_000)
     linger_ms: float = Field(5, ge=0, le=60_000)
     metrics_port: int = Field(9464, ge=0, le=65535)

@@ -10,6 +10,8 @@ from consumer.types import Slots, Vectors
 class ExactIndex:
     """Compares a query with every live vector."""
 
+    exhaustive = True
+
     def __init__(self, dim: int) -> None:
         self._slots: Slots = np.empty(0, np.int32)
         self._vectors: Vectors = np.empty((0, dim), np.float32)
@@ -24,18 +26,29 @@ class ExactIndex:
 
     def remove(self, slots: Slots) -> None:
         """Take slots out."""
-        unknown = np.setdiff1d(slots, self._slots)
-        if len(unknown):
-            raise KeyError(f"slots {unknown.tolist()} are not in the index")
+        self._check(slots)
         keep = ~np.isin(self._slots, slots)
         self._slots = self._slots[keep]
         self._vectors = self._vectors[keep]
 
+    def rename(self, old: int, new: int) -> None:
+        """Give a vector another slot."""
+        self._check(np.array([old], np.int32))
+        self._slots[self._slots == old] = new
+
     def search(self, vectors: Vectors, k: int) -> Slots:
         """The exact nearest, ties broken by slot."""
         found = np.full((len(vectors), k), -1, np.int32)
-        distances = 1 - vectors @ self._vectors.T
-        for row, distance in enumerate(distances):
-            order = np.lexsort((self._slots, distance))[:k]
+        for row, vector in enumerate(vectors):
+            squared = ((self._vectors - vector) ** 2).sum(axis=1)
+            order = np.lexsort((self._slots, squared))[:k]
             found[row, : len(order)] = self._slots[order]
         return found
+
+    def maintain(self, moves: int) -> None:
+        """Nothing is left behind that would need it."""
+
+    def _check(self, slots: Slots) -> None:
+        unknown = np.setdiff1d(slots, self._slots)
+        if len(unknown):
+            raise KeyError(f"slots {unknown.tolist()} are not in the index")

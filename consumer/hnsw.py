@@ -2,7 +2,8 @@
 
 hnswlib is told never to reuse a label: a slot that returns gets a new label, since updating in place is slower and, with a
 free slot at hand, answers the label twice. The dead stay in its graph, so when they outnumber the living the next index is
-built beside this one, a few products at every call, and then takes over: no call ever waits for a rebuild.
+built beside this one, a few products at every call and more in idle moments, and then takes over: no call ever waits for a
+rebuild.
 """
 
 from __future__ import annotations
@@ -19,20 +20,27 @@ M = 16
 EF_CONSTRUCTION = 100
 EF_SEARCH = 120
 FIRST_CAPACITY = 1024
+MOST_GROWTH = 16384
+"""Labels added at once at most: the system has to clear their memory while events wait."""
 COMPACT_FROM = 1024
 """Dead labels below this number are not worth a compaction."""
 MOVES = 4
 """Products moved to the next index for each product added or removed while compacting."""
+MOST_MOVES = 96
+"""Of one call, which would hold up a large batch too long otherwise."""
 
 
 class HnswIndex:
-    """An HNSW graph over inner products of normalised vectors; deterministic for a given order of calls."""
+    """An HNSW graph over squared Euclidean distances; deterministic for a given order of calls."""
+
+    exhaustive = False
 
     def __init__(self, dim: int) -> None:
         self._dim = dim
         self._live = _Graph(dim, FIRST_CAPACITY)
         self._next: _Graph | None = None
-        self._to_move: list[int] = []
+        self._to_move: NDArray[np.int64] = np.empty(0, np.int64)
+        """Labels of the live graph."""
 
     def __len__(self) -> int:
         return len(self._live)
@@ -54,7 +62,7 @@ class HnswIndex:
         self._live.add(slots, vectors)
         if self._next is not None:
             self._next.add(slots, vectors)
-        self._compact(len(slots) * MOVES)
+        self.maintain(min(len(slots) * MOVES, MOST_MOVES))
 
     def remove(self, slots: Slots) -> None:
         """Mark slots as deleted."""
@@ -63,34 +71,36 @@ class HnswIndex:
         self._live.remove(slots)
         if self._next is not None:
             self._next.remove(self._next.known(slots))
-        self._compact(len(slots) * MOVES)
+        self.maintain(min(len(slots) * MOVES, MOST_MOVES))
+
+    def rename(self, old: int, new: int) -> None:
+        """Give a vector another slot."""
+        self._live.rename(old, new)
+        if self._next is not None and len(self._next.known(np.array([old], np.int32))):
+            self._next.rename(old, new)
 
     def search(self, vectors: Vectors, k: int) -> Slots:
         """The approximately nearest."""
         return self._live.search(vectors, k)
 
-    def _compact(self, moves: int) -> None:
+    def maintain(self, moves: int) -> None:
+        """Move so many vectors to the next index when the dead outnumber the living; with the last of them it takes over."""
         if self._next is None:
             if self._live.dead < max(COMPACT_FROM, len(self._live)):
                 return
             self._next = _Graph(self._dim, FIRST_CAPACITY)
-            self._to_move = self._live.slots().tolist()
-        self._move(self._next, moves)
-        if not self._to_move:
+            self._to_move = self._live.labels()
+        labels, self._to_move = self._to_move[:moves], self._to_move[moves:]
+        self._next.add(*self._live.living(labels))
+        if not len(self._to_move):
             self._live, self._next = self._next, None
-
-    def _move(self, target: _Graph, moves: int) -> None:
-        chunk = np.array(self._to_move[-moves:], np.int32)
-        del self._to_move[-moves:]
-        chunk = np.setdiff1d(self._live.known(chunk), target.known(chunk))
-        target.add(chunk, self._live.vectors(chunk))
 
 
 class _Graph:
     """One hnswlib index and the two maps between its labels and our slots."""
 
     def __init__(self, dim: int, capacity: int) -> None:
-        self._hnsw = hnswlib.Index("ip", dim)
+        self._hnsw = hnswlib.Index("l2", dim)
         self._hnsw.init_index(capacity, M=M, ef_construction=EF_CONSTRUCTION, random_seed=1)
         self._slot_of: Slots = np.full(capacity, -1, np.int32)
         self._label_of: NDArray[np.int64] = np.full(capacity, -1, np.int64)
@@ -100,18 +110,21 @@ class _Graph:
     def __len__(self) -> int:
         return self._labels - self.dead
 
-    def slots(self) -> Slots:
-        """All live slots."""
-        return np.flatnonzero(self._label_of >= 0).astype(np.int32)
+    def labels(self) -> NDArray[np.int64]:
+        """All live labels."""
+        return np.sort(self._label_of[self._label_of >= 0])
 
     def known(self, slots: Slots) -> Slots:
         """Those of the slots that are live here."""
         inside = slots[slots < len(self._label_of)]
         return inside[self._label_of[inside] >= 0]
 
-    def vectors(self, slots: Slots) -> Vectors:
-        """The vectors [n, dim] of live slots."""
-        return np.asarray(self._hnsw.get_items(self._label_of[slots]), np.float32).reshape(len(slots), -1)
+    def living(self, labels: NDArray[np.int64]) -> tuple[Slots, Vectors]:
+        """Slots [n] and vectors [n, dim] of those of the labels that are live."""
+        slots = self._slot_of[labels]
+        alive = labels[self._label_of[slots] == labels]
+        vectors = np.asarray(self._hnsw.get_items(alive), np.float32).reshape(len(alive), -1)
+        return self._slot_of[alive], vectors
 
     def add(self, slots: Slots, vectors: Vectors) -> None:
         if not len(slots):
@@ -131,6 +144,15 @@ class _Graph:
             self._hnsw.mark_deleted(label)
         self._label_of[slots] = -1
         self.dead += len(slots)
+
+    def rename(self, old: int, new: int) -> None:
+        label = self._label_of[old] if old < len(self._label_of) else -1
+        if label < 0:
+            raise KeyError(f"slot {old} is not in the index")
+        self._label_of[old] = -1
+        self._reserve(0, new + 1)
+        self._label_of[new] = label
+        self._slot_of[label] = new
 
     def search(self, vectors: Vectors, k: int) -> Slots:
         """hnswlib refuses a k above the number of live items, and at times a smaller one that its walk did not fill."""
@@ -160,13 +182,18 @@ class _Graph:
 
     def _reserve(self, labels: int, slots: int) -> None:
         if labels > len(self._slot_of):
-            larger = max(labels, len(self._slot_of) * 3 // 2)
+            larger = _larger(labels, len(self._slot_of))
             self._hnsw.resize_index(larger)
-            self._slot_of = _extended(self._slot_of, larger)
+            _resize(self._slot_of, larger)
         if slots > len(self._label_of):
-            self._label_of = _extended(self._label_of, max(slots, len(self._label_of) * 3 // 2))
+            _resize(self._label_of, _larger(slots, len(self._label_of)))
 
 
-def _extended(array: NDArray[Any], length: int) -> NDArray[Any]:
-    tail = np.full(length - len(array), -1, array.dtype)
-    return np.concatenate([array, tail])
+def _larger(wanted: int, held: int) -> int:
+    return max(wanted, held + min(held // 2, MOST_GROWTH))
+
+
+def _resize(array: NDArray[Any], length: int) -> None:
+    held = len(array)
+    array.resize(length, refcheck=False)
+    array[held:] = -1

@@ -1,8 +1,13 @@
 """The hot loops of the neighbour graph, compiled by numba over flat arrays.
 
-A *link* is one entry of one list: entry ``s`` of product ``y`` is link ``y * K + s``. The links that name the same
-product form a doubly linked chain that starts at ``head[product]``: walking it gives everybody who lists the product.
-Every distance is computed here, never taken from the index, so that d(a, b) and d(b, a) are the same bits.
+A row is a site: a place in space where at least one product lies. Time goes into cache misses, not arithmetic, so
+
+* those who list a site stand side by side in *chunks* of one cache line each, not in a chain of single links;
+* most candidates of a join are rejected by one byte a dimension, and exactly so (``farther``);
+* what a loop will touch is asked for a few turns ahead (``prefetch``).
+
+All distances are squared Euclidean. They are computed here, never taken from the index, so that d(a, b) and d(b, a) are
+the same bits.
 """
 
 from __future__ import annotations
@@ -12,43 +17,66 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 F = TypeVar("F", bound=Callable[..., Any])
+I8 = NDArray[np.int8]
 I32 = NDArray[np.int32]
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 
+tools: Any = cgutils
 NONE = np.int32(-1)
 ONE = np.float32(1)
+CHUNK = 15
+"""Listers in a chunk; the sixteenth number is the next chunk."""
+LINE = 64
+"""Bytes of a cache line."""
+AHEAD = 6
+"""Candidates between asking for codes and using them."""
+SAFETY = np.float32(0.9999)
+"""Covers the rounding of both sums when an estimate is compared with a radius."""
+ODD = np.int64(-7046029254386353131)
+"""2**64 / golden ratio, odd: the multiplier of Fibonacci hashing."""
 
 
 class Rows(NamedTuple):
-    """The state of the graph; a row is a slot. ``cap`` rows, lists of at most ``K`` entries.
+    """The state of the graph; a row is a site. ``cap`` rows, lists of at most ``width`` entries.
 
-    Invariant: every visible product closer to y than ``radius[y]`` is in ``near[y, :filled[y]]``. The radius is not the
+    Invariant: every visible site closer to y than ``radius[y]`` is in ``near[y, :filled[y]]``. The radius is not the
     distance of the last entry: after a removal the two differ, and only a new search may let the radius grow.
     """
 
-    vectors: F32  # [cap, dim], L2-normalised
-    near: I32  # [cap, K] slots, in no order
-    dist: F32  # [cap, K] cosine distance of each entry
+    vectors: F32  # [cap, dim]
+    codes: I8  # [cap, dim] the vector in steps of scale
+    scale: F32  # [cap]
+    error: F32  # [cap] distance (not squared) of the vector from scale * codes
+    norm: F32  # [cap] squared length of the vector
+    near: I32  # [cap, width] sites, in no order
+    dist: F32  # [cap, width] squared distance of each entry
     filled: I32  # [cap] entries in use
-    radius: F32  # [cap]
-    head: I32  # [cap] first link of the chain of those who list the product
-    after: I32  # [cap * K] next link of a chain
-    before: I32  # [cap * K] previous link of a chain
-    tested: I64  # [cap] number of the join that tested the row last
+    radius: F32  # [cap] squared; -1 while the list is being made anew
+    head: I32  # [cap] first chunk of those who list the site
+    degree: I32  # [cap] how many list it
+    tested: I32  # [cap] number of the join that tested the row last
+    hashes: I64  # [cap] of the vector's bits
+    chunks: I32  # [cap * (width // CHUNK + 1), CHUNK + 1]: only the first chunk of a site is not full
+    pool: I32  # [2] first free chunk of those used before, first chunk never used
+    table: I32  # [a power of two, at least 2 cap] site by hash of its vector, linear probing
 
 
 class Journal(NamedTuple):
     """What a batch touched: ``changed[:size[0]]`` lost or won a published entry, ``short[:size[1]]`` need a search."""
 
-    stamp: I64  # [cap] batch in which the row was last put on ``changed``
+    stamp: I32  # [cap] batch in which the row was last put on ``changed``
     changed: I32  # [cap]
-    short_stamp: I64  # [cap]
+    short_stamp: I32  # [cap]
     short: I32  # [cap]
-    size: I64  # [4]: changed, short, number of the batch, number of the last join
+    candidates: I32  # [cap] scratch of a join
+    size: I32  # [4]: changed, short, number of the batch, number of the last join
 
 
 def kernel(function: F) -> F:
@@ -61,13 +89,75 @@ def sum_kernel(function: F) -> F:
     return cast("F", numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})(function))
 
 
+def _prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
+    """Ask for the cache line of array[row, column] without waiting for it: LLVM's prefetch, which never faults."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0]
+        values = context.make_array(kind)(context, builder, arguments[0])
+        place = [context.cast(builder, arguments[i], signature.args[i], types.intp) for i in (1, 2)]
+        shape, strides = (tools.unpack_tuple(builder, part) for part in (values.shape, values.strides))
+        item = tools.get_item_pointer2(context, builder, values.data, shape, strides, kind.layout, place)
+        address = builder.bitcast(item, ir.IntType(8).as_pointer())
+        flag = ir.IntType(32)
+        function = ir.FunctionType(ir.VoidType(), [address.type, flag, flag, flag])
+        callee = builder.module.declare_intrinsic("llvm.prefetch", [address.type], function)
+        builder.call(callee, [address, flag(0), flag(3), flag(1)])  # to read, keep close, data
+        return context.get_dummy_value()
+
+    return types.void(array, row, column), generate
+
+
+prefetch: Any = intrinsic(_prefetch)
+
+
 @sum_kernel
 def distance(vectors: F32, a: int, b: int) -> np.float32:
-    """Cosine distance of two normalised rows, 0 to 2."""
+    """Squared Euclidean distance of two rows."""
     total = np.float32(0)
     for j in range(vectors.shape[1]):
-        total += vectors[a, j] * vectors[b, j]
-    return ONE - total
+        difference = vectors[a, j] - vectors[b, j]
+        total += difference * difference
+    return total
+
+
+@sum_kernel
+def encode(rows: Rows, slots: I32) -> None:
+    """Make the codes of rows [n]: the vector in steps of its largest component / 127, how far off that is, and its length."""
+    dim = rows.vectors.shape[1]
+    for x in slots:
+        largest = np.float32(0)
+        for j in range(dim):
+            largest = max(largest, abs(rows.vectors[x, j]))
+        scale = largest / np.float32(127) if largest > 0 else ONE
+        off, norm = np.float32(0), np.float32(0)
+        for j in range(dim):
+            code = np.int8(np.rint(rows.vectors[x, j] / scale))
+            rows.codes[x, j] = code
+            difference = rows.vectors[x, j] - scale * np.float32(code)
+            off += difference * difference
+            norm += rows.vectors[x, j] * rows.vectors[x, j]
+        rows.scale[x] = scale
+        rows.norm[x] = norm
+        rows.error[x] = np.sqrt(off)
+
+
+@sum_kernel
+def estimate(rows: Rows, x: int, y: int) -> np.float32:
+    """Squared distance of the vector of x from the codes of y."""
+    total = np.float32(0)
+    scale = rows.scale[y]
+    for j in range(rows.vectors.shape[1]):
+        difference = rows.vectors[x, j] - scale * np.float32(rows.codes[y, j])
+        total += difference * difference
+    return total
+
+
+@kernel
+def farther(rows: Rows, x: int, y: int) -> bool:
+    """Whether x is certainly not within the radius of y: by the triangle inequality over the codes of y."""
+    reach = np.sqrt(max(rows.radius[y], np.float32(0))) + rows.error[y]
+    return bool(estimate(rows, x, y) * SAFETY > reach * reach)
 
 
 @kernel
@@ -89,26 +179,63 @@ def note_short(journal: Journal, y: int) -> None:
 
 
 @kernel
-def chain(rows: Rows, link: int, z: int) -> None:
-    """Put a link at the head of the chain of z."""
-    first = rows.head[z]
-    rows.after[link] = first
-    rows.before[link] = NONE
-    if first >= 0:
-        rows.before[first] = link
-    rows.head[z] = link
+def take_chunk(rows: Rows) -> np.int32:
+    """A chunk that is not in use."""
+    chunk = rows.pool[0]
+    if chunk >= 0:
+        rows.pool[0] = rows.chunks[chunk, CHUNK]
+    else:
+        chunk = rows.pool[1]
+        rows.pool[1] += 1
+    return np.int32(chunk)
 
 
 @kernel
-def unchain(rows: Rows, link: int, z: int) -> None:
-    """Take a link out of the chain of z."""
-    previous, following = rows.before[link], rows.after[link]
-    if previous >= 0:
-        rows.after[previous] = following
-    else:
-        rows.head[z] = following
-    if following >= 0:
-        rows.before[following] = previous
+def drop_chunk(rows: Rows, chunk: int) -> None:
+    """Give a chunk back."""
+    rows.chunks[chunk, CHUNK] = rows.pool[0]
+    rows.pool[0] = chunk
+
+
+@kernel
+def in_first(degree: int) -> int:
+    """How many listers stand in the first chunk of a site with that degree."""
+    return (degree - 1) % CHUNK + 1
+
+
+@kernel
+def link(rows: Rows, z: int, y: int) -> None:
+    """Note that y lists z."""
+    place = rows.degree[z] % CHUNK
+    if place == 0:
+        chunk = take_chunk(rows)
+        rows.chunks[chunk, CHUNK] = rows.head[z]
+        rows.head[z] = chunk
+    rows.chunks[rows.head[z], place] = y
+    rows.degree[z] += 1
+
+
+@kernel
+def place_of(rows: Rows, z: int, y: int) -> tuple[int, int]:
+    """Chunk and position at which y stands among those who list z."""
+    chunk, used = rows.head[z], in_first(rows.degree[z])
+    while True:
+        for i in range(used):
+            if rows.chunks[chunk, i] == y:
+                return chunk, i
+        chunk, used = rows.chunks[chunk, CHUNK], CHUNK
+
+
+@kernel
+def unlink(rows: Rows, z: int, y: int) -> None:
+    """Note that y no longer lists z: the last lister takes its place."""
+    chunk, i = place_of(rows, z, y)
+    first, last = rows.head[z], in_first(rows.degree[z]) - 1
+    rows.chunks[chunk, i] = rows.chunks[first, last]
+    rows.degree[z] -= 1
+    if last == 0:
+        rows.head[z] = rows.chunks[first, CHUNK]
+        drop_chunk(rows, first)
 
 
 @kernel
@@ -122,93 +249,104 @@ def closer(rows: Rows, y: int, d: np.float32) -> int:
 
 
 @kernel
+def entry_of(rows: Rows, y: int, x: int) -> int:
+    """Where the list of y names x, or -1."""
+    for s in range(rows.filled[y]):
+        if rows.near[y, s] == x:
+            return s
+    return -1
+
+
+@kernel
 def clear_list(rows: Rows, y: int) -> None:
     """Empty the list of y; nothing is known about its surroundings until it is searched anew."""
-    width = rows.near.shape[1]
     for s in range(rows.filled[y]):
-        unchain(rows, y * width + s, rows.near[y, s])
+        prefetch(rows.chunks, rows.head[rows.near[y, s]], 0)
+    for s in range(rows.filled[y]):
+        unlink(rows, rows.near[y, s], y)
     rows.filled[y] = 0
     rows.radius[y] = -ONE
 
 
 @kernel
 def clear_lists(rows: Rows, slots: I32) -> None:
-    """Empty the lists of slots [n]."""
+    """Empty the lists of rows [n]."""
     for y in slots:
         clear_list(rows, y)
 
 
 @kernel
-def take_entry(rows: Rows, y: int, s: int) -> None:
-    """Remove entry s of y; the last entry moves into the gap."""
-    width = rows.near.shape[1]
-    unchain(rows, y * width + s, rows.near[y, s])
+def leave_list(rows: Rows, journal: Journal, y: int, z: int, k: int) -> None:
+    """Take z out of the list of y, whose last entry moves into the gap; with fewer than k left the list is short.
+
+    A list whose radius is infinite holds every visible site already: a search would find no more.
+    """
+    s = entry_of(rows, y, z)
+    if closer(rows, y, rows.dist[y, s]) < k:
+        note_changed(journal, y)
     last = rows.filled[y] - 1
-    if s != last:
-        moved = rows.near[y, last]
-        unchain(rows, y * width + last, moved)
-        rows.near[y, s] = moved
-        rows.dist[y, s] = rows.dist[y, last]
-        chain(rows, y * width + s, moved)
+    rows.near[y, s] = rows.near[y, last]
+    rows.dist[y, s] = rows.dist[y, last]
     rows.filled[y] = last
+    if last < k and rows.radius[y] < np.inf:
+        note_short(journal, y)
 
 
 @kernel
 def leave_lists(rows: Rows, journal: Journal, gone: I32, k: int) -> None:
-    """Take each product of ``gone`` out of every list that names it; lists left with fewer than k become short.
-
-    A list whose radius is infinite holds every visible product already: a search would find no more.
-    """
-    width = rows.near.shape[1]
+    """Take each site of ``gone`` out of every list that names it."""
+    step = LINE // 4
     for z in gone:
-        link = rows.head[z]
-        while link >= 0:
-            following = rows.after[link]
-            y, s = link // width, link % width
-            if closer(rows, y, rows.dist[y, s]) < k:
-                note_changed(journal, y)
-            take_entry(rows, y, s)
-            if rows.filled[y] < k and rows.radius[y] < np.inf:
-                note_short(journal, y)
-            link = following
+        chunk, used = rows.head[z], in_first(rows.degree[z])
+        while chunk >= 0:
+            for i in range(used):
+                for j in range(0, rows.near.shape[1], step):
+                    prefetch(rows.near, rows.chunks[chunk, i], j)
+                    prefetch(rows.dist, rows.chunks[chunk, i], j)
+            for i in range(used):
+                leave_list(rows, journal, rows.chunks[chunk, i], z, k)
+            following = rows.chunks[chunk, CHUNK]
+            drop_chunk(rows, chunk)
+            chunk, used = following, CHUNK
+        rows.head[z] = NONE
+        rows.degree[z] = 0
+
+
+@kernel
+def set_list(rows: Rows, x: int, hits: I32) -> None:
+    """Fill the empty list of x with the nearest of the hits [m], padded with -1; itself is no hit."""
+    width = rows.near.shape[1]
+    found = 0
+    for z in hits:
+        if z < 0 or z == x:
+            continue
+        found += 1
+        d = distance(rows.vectors, x, z)
+        s = min(found - 1, width)
+        while s > 0 and rows.dist[x, s - 1] > d:
+            if s < width:
+                rows.near[x, s] = rows.near[x, s - 1]
+                rows.dist[x, s] = rows.dist[x, s - 1]
+            s -= 1
+        if s < width:
+            rows.near[x, s] = z
+            rows.dist[x, s] = d
+    rows.filled[x] = min(found, width)
+    rows.radius[x] = rows.dist[x, width - 1] if found >= width else np.float32(np.inf)
+    for s in range(rows.filled[x]):
+        link(rows, rows.near[x, s], x)
 
 
 @kernel
 def set_lists(rows: Rows, journal: Journal, targets: I32, hits: I32) -> None:
-    """Fill the list of each target [n] from the hits of a search [n, m], padded with -1; itself is no hit."""
-    width = rows.near.shape[1]
+    """Make the list of each target [n] anew from the hits of a search [n, m]."""
     for i in range(len(targets)):
-        x = targets[i]
-        clear_list(rows, x)
-        note_changed(journal, x)
-        found = 0
         for z in hits[i]:
-            if z < 0 or z == x:
-                continue
-            found += 1
-            d = distance(rows.vectors, x, z)
-            s = min(found - 1, width)
-            while s > 0 and rows.dist[x, s - 1] > d:
-                if s < width:
-                    rows.near[x, s] = rows.near[x, s - 1]
-                    rows.dist[x, s] = rows.dist[x, s - 1]
-                s -= 1
-            if s < width:
-                rows.near[x, s] = z
-                rows.dist[x, s] = d
-        rows.filled[x] = min(found, width)
-        rows.radius[x] = rows.dist[x, width - 1] if found >= width else np.float32(np.inf)
-        for s in range(rows.filled[x]):
-            chain(rows, x * width + s, rows.near[x, s])
-
-
-@kernel
-def lists(rows: Rows, y: int, x: int) -> bool:
-    """Whether the list of y names x."""
-    for s in range(rows.filled[y]):
-        if rows.near[y, s] == x:
-            return True
-    return False
+            if z >= 0:
+                prefetch(rows.chunks, rows.head[z], 0)
+        clear_list(rows, targets[i])
+        note_changed(journal, targets[i])
+        set_list(rows, targets[i], hits[i])
 
 
 @kernel
@@ -222,79 +360,234 @@ def farthest(rows: Rows, y: int) -> int:
 
 
 @kernel
-def offer(rows: Rows, journal: Journal, y: int, x: int, k: int) -> int:
+def offer(rows: Rows, journal: Journal, y: int, x: int, k: int) -> None:
     """Let x into the list of y if it is within the radius of y; a full list gives up the farthest, which may be x.
 
-    The radius shrinks to the distance of what was given up. Returns the number of distances computed (0 or 1).
+    The radius shrinks to the distance of what was given up.
     """
-    if y == x or rows.tested[y] == journal.size[3]:
-        return 0
-    rows.tested[y] = journal.size[3]
     d = distance(rows.vectors, x, y)
-    if d >= rows.radius[y] or lists(rows, y, x):
-        return 1
+    if d >= rows.radius[y] or entry_of(rows, y, x) >= 0:
+        return
     width = rows.near.shape[1]
     s = rows.filled[y]
     if s == width:
         s = farthest(rows, y)
         if d >= rows.dist[y, s]:
             rows.radius[y] = d
-            return 1
+            return
         rows.radius[y] = rows.dist[y, s]
-        unchain(rows, y * width + s, rows.near[y, s])
+        unlink(rows, rows.near[y, s], y)
     else:
         rows.filled[y] += 1
     rows.near[y, s] = x
     rows.dist[y, s] = d
-    chain(rows, y * width + s, x)
+    link(rows, x, y)
     if closer(rows, y, d) < k:
         note_changed(journal, y)
-    return 1
+
+
+@kernel
+def collect(rows: Rows, journal: Journal, x: int, hits: I32, unbounded: I32) -> int:
+    """Note as candidates, each once: the hits of x [m], all who list a hit, and the unbounded. Returns how many."""
+    journal.size[3] += 1
+    join, found = journal.size[3], 0
+    rows.tested[x] = join
+    for z in hits:
+        if z >= 0:
+            prefetch(rows.chunks, rows.head[z], 0)
+    for z in hits:
+        if z < 0:
+            continue
+        if rows.tested[z] != join:
+            rows.tested[z] = join
+            journal.candidates[found] = z
+            found += 1
+        chunk, used = rows.head[z], in_first(rows.degree[z])
+        while chunk >= 0:
+            for i in range(used):
+                y = rows.chunks[chunk, i]
+                if rows.tested[y] != join:
+                    rows.tested[y] = join
+                    journal.candidates[found] = y
+                    found += 1
+            chunk, used = rows.chunks[chunk, CHUNK], CHUNK
+    for y in unbounded:
+        if rows.tested[y] != join:
+            rows.tested[y] = join
+            journal.candidates[found] = y
+            found += 1
+    return found
 
 
 @kernel
 def join(rows: Rows, journal: Journal, fresh: I32, hits: I32, unbounded: I32, k: int) -> int:
-    """The reverse join: offer each fresh product [n] to its hits [n, m], to all who list a hit, and to the unbounded.
+    """The reverse join: offer each fresh site [n] to its hits [n, m], to all who list a hit, and to the unbounded.
 
-    Returns the number of distances computed.
+    Returns the number of distances computed or estimated.
     """
-    width = rows.near.shape[1]
     distances = 0
     for i in range(len(fresh)):
         x = fresh[i]
-        journal.size[3] += 1
-        for z in hits[i]:
-            if z < 0 or z == x:
-                continue
-            distances += offer(rows, journal, z, x, k)
-            link = rows.head[z]
-            while link >= 0:
-                following = rows.after[link]
-                distances += offer(rows, journal, link // width, x, k)
-                link = following
-        for y in unbounded:
-            distances += offer(rows, journal, y, x, k)
+        found = collect(rows, journal, x, hits[i], unbounded)
+        distances += found
+        for a in range(found):
+            if a + AHEAD < found:
+                for j in range(0, rows.codes.shape[1], LINE):
+                    prefetch(rows.codes, journal.candidates[a + AHEAD], j)
+            y = journal.candidates[a]
+            if not farther(rows, x, y):
+                offer(rows, journal, y, x, k)
     return distances
 
 
 @kernel
 def best(rows: Rows, slots: I32, near: I32, dist: F32) -> None:
-    """The nearest entries of each slot [n], nearest first, into near and dist [n, k], padded with -1."""
+    """The nearest entries of each row [n], nearest first, into near and dist [n, k], padded with -1 and infinity."""
+    k = near.shape[1]
     for i in range(len(slots)):
         y = slots[i]
-        seen = 0
         for s in range(rows.filled[y]):
             d, z = rows.dist[y, s], rows.near[y, s]
-            at = min(seen, near.shape[1])
+            at = min(s, k)
             while at > 0 and (dist[i, at - 1] > d or (dist[i, at - 1] == d and near[i, at - 1] > z)):
-                if at < near.shape[1]:
+                if at < k:
                     near[i, at] = near[i, at - 1]
                     dist[i, at] = dist[i, at - 1]
                 at -= 1
-            if at < near.shape[1]:
+            if at < k:
                 near[i, at] = z
                 dist[i, at] = d
-            seen += 1
-        for at in range(min(seen, near.shape[1]), near.shape[1]):
+        for at in range(min(rows.filled[y], k), k):
             near[i, at] = NONE
             dist[i, at] = np.float32(np.inf)
+
+
+@kernel
+def note_listers(rows: Rows, journal: Journal, slots: I32, k: int) -> None:
+    """Note as changed everybody who has one of the rows [n] among its nearest k."""
+    for z in slots:
+        chunk, used = rows.head[z], in_first(rows.degree[z])
+        while chunk >= 0:
+            for i in range(used):
+                y = rows.chunks[chunk, i]
+                if closer(rows, y, rows.dist[y, entry_of(rows, y, z)]) < k:
+                    note_changed(journal, y)
+            chunk, used = rows.chunks[chunk, CHUNK], CHUNK
+
+
+@kernel
+def hash_of(bits: I32) -> np.int64:
+    """A hash of a vector's bits [dim]."""
+    value = np.int64(0)
+    for part in bits:
+        value = (value ^ np.int64(part)) * ODD
+        value ^= value >> 29
+    return value
+
+
+@kernel
+def home(table: I32, value: np.int64) -> np.int64:
+    """Where the search for a hash begins."""
+    return (value ^ (value >> 32)) & (len(table) - 1)
+
+
+@kernel
+def find(rows: Rows, bits: I32, value: np.int64) -> np.int32:
+    """The site whose vector has exactly these bits [dim], or -1."""
+    stored = rows.vectors.view(np.int32)
+    at = home(rows.table, value)
+    while rows.table[at] >= 0:
+        site = rows.table[at]
+        if rows.hashes[site] == value and (stored[site] == bits).all():
+            return np.int32(site)
+        at = (at + 1) & (len(rows.table) - 1)
+    return NONE
+
+
+@kernel
+def enter(rows: Rows, site: int) -> None:
+    """Put a site into the table."""
+    at = home(rows.table, rows.hashes[site])
+    while rows.table[at] >= 0:
+        at = (at + 1) & (len(rows.table) - 1)
+    rows.table[at] = site
+
+
+@kernel
+def forget(rows: Rows, sites: I32) -> None:
+    """Take sites [n] out of the table; those behind close the gap (Knuth's algorithm R for linear probing)."""
+    mask = len(rows.table) - 1
+    for site in sites:
+        gap = home(rows.table, rows.hashes[site])
+        while rows.table[gap] != site:
+            gap = (gap + 1) & mask
+        at = (gap + 1) & mask
+        while rows.table[at] >= 0:
+            if ((at - home(rows.table, rows.hashes[rows.table[at]])) & mask) >= ((at - gap) & mask):
+                rows.table[gap] = rows.table[at]
+                gap = at
+            at = (at + 1) & mask
+        rows.table[gap] = NONE
+
+
+@kernel
+def locate(rows: Rows, vectors: F32, free: I32, sites: I32) -> int:
+    """The site of each vector [n] into sites [n]; new vectors take those of ``free`` in turn. Returns how many did."""
+    bits = vectors.view(np.int32)
+    taken = 0
+    for i in range(len(vectors)):
+        value = hash_of(bits[i])
+        site = find(rows, bits[i], value)
+        if site < 0:
+            site = free[taken]
+            taken += 1
+            rows.vectors[site] = vectors[i]
+            rows.hashes[site] = value
+            enter(rows, site)
+        sites[i] = site
+    return taken
+
+
+@kernel
+def fill_table(rows: Rows, sites: I32) -> None:
+    """Make the table anew from all sites [n]."""
+    rows.table[:] = NONE
+    for site in sites:
+        enter(rows, site)
+
+
+@kernel
+def move_row(rows: Rows, old: int, new: int) -> None:
+    """Let row ``new``, which is not in use, take over from row ``old``; the table is the caller's matter."""
+    rows.vectors[new], rows.codes[new] = rows.vectors[old], rows.codes[old]
+    rows.scale[new], rows.error[new], rows.norm[new] = rows.scale[old], rows.error[old], rows.norm[old]
+    rows.hashes[new] = rows.hashes[old]
+    rows.near[new], rows.dist[new] = rows.near[old], rows.dist[old]
+    rows.filled[new], rows.radius[new] = rows.filled[old], rows.radius[old]
+    rows.head[new], rows.degree[new] = rows.head[old], rows.degree[old]
+    chunk, used = rows.head[new], in_first(rows.degree[new])
+    while chunk >= 0:
+        for i in range(used):
+            y = rows.chunks[chunk, i]
+            rows.near[y, entry_of(rows, y, old)] = new
+        chunk, used = rows.chunks[chunk, CHUNK], CHUNK
+    for s in range(rows.filled[new]):
+        chunk, i = place_of(rows, rows.near[new, s], old)
+        rows.chunks[chunk, i] = new
+    rows.filled[old], rows.degree[old], rows.head[old] = 0, 0, NONE
+
+
+@kernel
+def pack_chunks(rows: Rows, packed: I32) -> None:
+    """Copy all chunks in use, side by side, to another array, which takes the place of ``rows.chunks`` then."""
+    used = 0
+    for z in range(len(rows.head)):
+        chunk = rows.head[z]
+        if chunk >= 0:
+            rows.head[z] = used
+        while chunk >= 0:
+            packed[used] = rows.chunks[chunk]
+            chunk = rows.chunks[chunk, CHUNK]
+            packed[used, CHUNK] = used + 1 if chunk >= 0 else NONE
+            used += 1
+    rows.pool[0], rows.pool[1] = NONE, used

@@ -14,7 +14,7 @@ from consumer.metrics import Metrics
 from consumer.patience import Patience
 from consumer.pipeline import Applied, Pipeline
 from consumer.ports import Source, Store
-from consumer.types import Batch, Changes, Record
+from consumer.types import Batch, Changes, Record, Slots
 
 log = structlog.get_logger(__name__)
 
@@ -26,11 +26,15 @@ REVISIT_SECONDS = 1.0
 """How often late images are looked for while events keep coming."""
 
 
-class Chores(msgspec.Struct, frozen=True):
-    """What is to be done now and then; each is given the time in seconds, and knows itself whether it is due."""
+Chore = Callable[[float], Slots | None]
+"""Is given the time in seconds, knows itself whether it is due, and returns the slots whose lists it changed, if any."""
 
-    always: Sequence[Callable[[float], None]] = ()
-    idle: Sequence[Callable[[float], None]] = ()
+
+class Chores(msgspec.Struct, frozen=True):
+    """What is to be done now and then, always or in idle moments only."""
+
+    always: Sequence[Chore] = ()
+    idle: Sequence[Chore] = ()
 
 
 class Loop:
@@ -90,7 +94,9 @@ class Loop:
             self.commit(batch)
             self.count(applied)
         for chore in self._chores.always if batch.records else [*self._chores.always, *self._chores.idle]:
-            chore(self._clock())
+            changed = chore(self._clock())
+            if changed is not None:
+                self.publish(Changes(self.pipeline.lists(changed), [], [], len(self.catalogue)), [])
         self._revisit(idle=not batch.records)
 
     def poll(self) -> Batch:

@@ -1,53 +1,60 @@
 """The neighbour graph: every product's nearest products, kept right while products come, change, hide and go.
 
-The incremental k-nearest-neighbour graph with reverse join. When x arrives, the lists that must name it belong to
-products near x; those are found among x's own hits and among everybody who lists one of the hits. Each list keeps
-``slack`` entries more than it publishes, so that a removal seldom needs a search. docs/architecture.md tells why it works.
+Products with the same vector share a site (consumer.sites), so that ten thousand identical products cost what one costs, and
+a list is made when it is asked for:
+
+1. the other products at the product's own site, in the order of their ids, from the product's own id on and round again:
+   identical products name each other evenly, where "the smallest ids" would be named by all of them;
+2. then site after site, nearest first, the products of each in the order of their ids.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import bisect
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer import kernels
-from consumer.errors import KinstreamError
-from consumer.kernels import Journal, Rows
+from consumer.metric import Metric, scores
 from consumer.ports import Index
+from consumer.sites import EMPTY, SiteGraph
 from consumer.types import Slots, Vectors
 
-MARGIN = 10
-"""Hits searched beyond a full list: more of them find more of the lists that must change."""
-FIRST_CAPACITY = 1024
-TIE = np.float32(1e-5)
-"""Similarities this close count as equal: float32 sums in another order differ in the seventh digit."""
+NOWHERE, TWINS = -1, -2
+"""In place of the one product at a site: there is none, or several."""
+TIE = np.float32(2e-5)
+"""Squared distances this close, in lengths of the vector squared, count as equal: the rounding of float32 sums."""
 
-Array = NDArray[Any]
-MAX_LINKS = 2**31 - 1
-"""Links are int32."""
-
-EMPTY: Slots = np.empty(0, np.int32)
+Twins = list[tuple[str, int]]
+"""(id, slot) of all products at one site, sorted."""
 
 
 class NeighbourGraph:
-    """Lists, radii and reverse links over slots that the caller assigns (0, 1, 2, … densely; freed ones may return).
+    """Lists of products over slots that the caller assigns (0, 1, 2, … densely; freed ones may return).
 
-    Visible products are in the index and may be named by lists. Hidden ones keep a list of their own.
+    Visible products may be named by lists. Hidden ones keep a list of their own.
     """
 
-    def __init__(self, index: Index, dim: int, k: int, slack: int) -> None:
+    def __init__(
+        self, index: Index, dim: int, k: int, slack: int, id_of: Callable[[int], str], metric: Metric = "cosine"
+    ) -> None:
         self.k = k
-        self.width = k + slack
-        self.distances = 0
-        self._index = index
-        self.rows = _rows(FIRST_CAPACITY, dim, self.width)
-        self._journal = _journal(FIRST_CAPACITY)
-        self._visible = np.zeros(FIRST_CAPACITY, np.bool_)
-        self._unbounded: set[int] = set()
-        """Products whose list names every visible product, fewer than a full list: each newcomer belongs on it."""
+        self.metric = metric
+        self.sites = SiteGraph(index, dim, k, slack)
+        self._id_of = id_of
+        self._site_of: Slots = np.full(self.sites.capacity, -1, np.int32)
+        self._visible = np.zeros(self.sites.capacity, np.bool_)
+        self._weight: Slots = np.zeros(self.sites.capacity, np.int32)
+        """Visible products at a site."""
+        self._only: Slots = np.full(self.sites.capacity, NOWHERE, np.int32)
+        self._twins: dict[int, Twins] = {}
+
+    @property
+    def distances(self) -> int:
+        """Distances computed by all joins so far."""
+        return self.sites.distances
 
     def apply(self, dropped: Slots, hidden: Slots, shown: Slots, placed: Slots, vectors: Vectors) -> Slots:
         """Apply one batch; a slot may be in one of the arguments only.
@@ -57,136 +64,246 @@ class NeighbourGraph:
             hidden: visible products that leave all other lists.
             shown: products that other lists may name from now on; those that are ``placed`` as visible are in both.
             placed: products with a new vector, whatever they were before.
-            vectors: [len(placed), dim], L2-normalised.
+            vectors: [len(placed), dim], as ``consumer.metric.placed`` makes them.
 
         Returns:
             The slots whose published list changed, each once.
         """
         if not len(dropped) + len(hidden) + len(shown) + len(placed):
             return EMPTY
-        self._reserve(max((int(part.max()) for part in (dropped, hidden, shown, placed) if len(part)), default=0) + 1)
-        self._begin()
-        self._leave(dropped, hidden, placed)
-        self.rows.vectors[placed] = vectors
-        self._visible[shown] = True
-        self._index.add(shown, self.rows.vectors[shown])
-        self._search_and_join(shown, placed)
-        return self._journal.changed[: self._journal.size[0]].copy()
+        self._reserve(dropped, hidden, shown, placed)
+        self.sites.begin()
+        changes = _Changes()
+        self._leave(np.concatenate([dropped, placed[self._site_of[placed] >= 0]]), changes, stays=False)
+        self._leave(hidden, changes, stays=True)
+        self.sites.release(np.array([site for site in changes.weights if self._only[site] == NOWHERE], np.int32))
+        located, new = self.sites.locate(vectors)
+        self._extend()
+        self._place(placed, located)
+        self._show(shown, changes)
+        appeared, vanished = changes.visibility(self._weight)
+        self.sites.apply(vanished[self._only[vanished] != NOWHERE], appeared, new)
+        self.sites.note_listers(np.array(sorted(changes.outside), np.int32))
+        return self._touched(changes.inside.union(placed.tolist()), self.sites.changed(), dropped)
 
     def best(self, slots: Slots) -> tuple[Slots, NDArray[np.float32]]:
-        """The published lists: neighbour slots and cosine similarities [n, k], best first, padded with -1 and -inf."""
-        near = np.empty((len(slots), self.k), np.int32)
-        dist = np.empty((len(slots), self.k), np.float32)
-        kernels.best(self.rows, slots, near, dist)
-        return near, np.minimum(1 - dist, np.float32(1))
+        """The published lists: neighbour slots and scores [n, k], best first, padded with -1 and -inf."""
+        own = self._site_of[slots]
+        near, squared = self.sites.best(own)
+        products = np.where(near >= 0, self._only[near], NOWHERE)
+        for row in np.flatnonzero((self._only[own] == TWINS) | (products == TWINS).any(axis=1)):
+            named = list(islice(self._named(int(slots[row]), near[row], squared[row]), self.k))
+            products[row], squared[row] = NOWHERE, np.inf
+            for at, (slot, distance) in enumerate(named):
+                products[row, at], squared[row, at] = slot, distance
+        return products, scores(self.metric, squared)
 
     def vectors(self, slots: Slots) -> Vectors:
         """A copy of the vectors [n, dim]."""
-        return self.rows.vectors[slots]
+        return self.sites.rows.vectors[self._site_of[slots]]
 
     def search(self, vectors: Vectors, k: int) -> tuple[Slots, NDArray[np.float32]]:
-        """The nearest visible products of free vectors [n, dim]: slots [n, k] padded with -1, and similarities."""
-        slots = self._index.search(vectors, k)
-        similarities = np.einsum("nd,nkd->nk", vectors, self.rows.vectors[slots])
-        return slots, np.where(slots < 0, -np.inf, similarities).astype(np.float32)
+        """The nearest visible products of free vectors [n, dim]: slots [n, k] padded with -1, and scores."""
+        slots = np.full((len(vectors), k), -1, np.int32)
+        squared = np.full((len(vectors), k), np.inf, np.float32)
+        for row, near in enumerate(self.sites.search(vectors, k)):
+            sites = near[near >= 0]
+            distances = ((self.sites.rows.vectors[sites] - vectors[row]) ** 2).sum(axis=1)
+            for at, (slot, distance) in enumerate(islice(self._expanded(sites, distances), k)):
+                slots[row, at], squared[row, at] = slot, distance
+        return slots, scores(self.metric, squared)
 
-    def recall(self, slots: Slots) -> float:
-        """Share of the entries of the published lists of slots [n] that are as near as the exact k nearest."""
-        used = len(self._visible)
-        exact = self.rows.vectors[slots] @ self.rows.vectors[:used].T
-        exact[:, ~self._visible] = -np.inf
-        exact[np.arange(len(slots)), slots] = -np.inf
-        wanted = min(self.k, used - 1)
-        least = np.partition(exact, -wanted, axis=1)[:, -wanted]
-        due = np.minimum((exact > -np.inf).sum(axis=1), wanted).sum()
-        _, similarities = self.best(slots)
-        near_enough = (similarities > -np.inf) & (similarities >= least[:, None] - TIE)
-        right = np.minimum(near_enough.sum(axis=1), wanted)
-        return float(right.sum() / due) if due else 1.0
+    def recall(self, slots: Slots) -> NDArray[np.float64]:
+        """Of the published list of each slot [n]: the share of its entries that are as near as the exact k nearest."""
+        vectors = self.vectors(slots)
+        squared = self.sites.squared(vectors)
+        _, published = self.best(slots)
+        tie = TIE * np.einsum("nd,nd->n", vectors, vectors)
+        return np.array([self._share(*row) for row in zip(slots.tolist(), squared, published, tie, strict=True)])
+
+    def heal(self, slots: Slots) -> Slots:
+        """Make the lists of slots [n] anew from the exact answer; returns all slots whose list changed by that."""
+        self.sites.heal(np.unique(self._site_of[slots]))
+        return self._touched(set(), self.sites.changed(), EMPTY)
+
+    def maintain(self, moves: int) -> None:
+        """Do a bounded part of what keeps memory in proportion to the living; for idle moments."""
+        self.sites.maintain(moves)
+        for old, new in self.sites.shrink(moves).items():
+            self._weight[new], self._weight[old] = self._weight[old], 0
+            self._only[new], self._only[old] = self._only[old], NOWHERE
+            if old in self._twins:
+                self._twins[new] = self._twins.pop(old)
+            for slot in self._at(new):
+                self._site_of[slot] = new
+        self._extend()
 
     def nbytes(self) -> int:
         """Bytes of all arrays but the vectors."""
-        arrays = (*self.rows[1:], *self._journal, self._visible)
-        return sum(array.nbytes for array in arrays)
+        return self.sites.nbytes() + sum(a.nbytes for a in (self._site_of, self._visible, self._weight, self._only))
 
-    def _begin(self) -> None:
-        self._journal.size[:2] = 0
-        self._journal.size[2] += 1
+    def _leave(self, slots: Slots, changes: _Changes, *, stays: bool) -> None:
+        """Products leave their sites, or stay there but hidden."""
+        sites, visible = self._site_of[slots], self._visible[slots]
+        changes.meet(sites, self._weight)
+        for slot, site in zip(slots.tolist(), sites.tolist(), strict=True):
+            if self._only[site] == TWINS:
+                self._note(slot, site, changes)
+                if not stays:
+                    self._remove(slot, site)
+            elif not stays:
+                self._only[site] = NOWHERE
+        np.subtract.at(self._weight, sites, visible)
+        self._visible[slots] = False
+        if not stays:
+            self._site_of[slots] = -1
 
-    def _leave(self, dropped: Slots, hidden: Slots, placed: Slots) -> None:
-        cleared = np.concatenate([dropped, placed])
-        kernels.clear_lists(self.rows, cleared)
-        self._unbounded.difference_update(cleared.tolist())
-        leaving = np.concatenate([cleared, hidden])
-        leaving = leaving[self._visible[leaving]]
-        kernels.leave_lists(self.rows, self._journal, leaving, self.k)
-        self._visible[leaving] = False
-        self._index.remove(leaving)
+    def _place(self, placed: Slots, located: Slots) -> None:
+        """Products come to their sites, hidden for now."""
+        self._site_of[placed] = located
+        for slot, site in zip(placed.tolist(), located.tolist(), strict=True):
+            if self._only[site] == NOWHERE:
+                self._only[site] = slot
+            else:
+                self._insert(slot, site)
 
-    def _search_and_join(self, shown: Slots, placed: Slots) -> None:
-        short = self._journal.short[: self._journal.size[1]].copy()
-        targets = np.concatenate([shown, np.setdiff1d(np.concatenate([placed, short]), shown)])
-        if not len(targets):
-            return
-        hits = self._index.search(self.rows.vectors[targets], self.width + MARGIN + 1)
-        kernels.set_lists(self.rows, self._journal, targets, hits)
-        unbounded = np.fromiter(self._unbounded, np.int32, len(self._unbounded))
-        self.distances += kernels.join(self.rows, self._journal, shown, hits[: len(shown)], unbounded, self.k)
-        watched = np.concatenate([targets, unbounded])
-        still = np.isinf(self.rows.radius[watched])
-        self._unbounded.difference_update(watched[~still].tolist())
-        self._unbounded.update(watched[still].tolist())
+    def _show(self, shown: Slots, changes: _Changes) -> None:
+        sites = self._site_of[shown]
+        changes.meet(sites, self._weight)
+        self._visible[shown] = True
+        np.add.at(self._weight, sites, 1)
+        twins = self._only[sites] == TWINS
+        for slot, site in zip(shown[twins].tolist(), sites[twins].tolist(), strict=True):
+            self._note(slot, site, changes)
 
-    def _reserve(self, rows: int) -> None:
-        capacity = len(self._visible)
-        if rows <= capacity:
-            return
-        larger = max(rows, capacity + capacity // 2)
-        if larger * self.width > MAX_LINKS:
-            raise KinstreamError(
-                f"{rows} products with lists of KINSTREAM_K + KINSTREAM_SLACK = {self.width} are more than "
-                f"{MAX_LINKS} links: lower one of them"
-            )
-        dim = self.rows.vectors.shape[1]
-        self.rows = Rows(*_grown(self.rows, _rows(larger, dim, self.width)))
-        self._journal = Journal(*_grown(self._journal, _journal(larger)))
-        (self._visible,) = _grown([self._visible], [np.zeros(larger, np.bool_)])
+    def _note(self, slot: int, site: int, changes: _Changes) -> None:
+        """Note whose list may change as one of several products at a site comes or goes."""
+        twins = self._twins[site]
+        at = bisect.bisect_left(twins, (self._id_of(slot), slot))
+        if self._visible_before(twins, at) < self.k:
+            changes.outside.add(site)
+        passed = 0
+        for step in range(1, len(twins)):
+            other = twins[at - step][1]
+            changes.inside.add(other)
+            passed += bool(self._visible[other])
+            if passed > self.k:
+                break
+
+    def _visible_before(self, twins: Twins, at: int) -> int:
+        """Visible products among the first ``at``, counted no further than k."""
+        found = 0
+        for _, slot in twins[:at]:
+            found += bool(self._visible[slot])
+            if found == self.k:
+                break
+        return found
+
+    def _insert(self, slot: int, site: int) -> None:
+        if self._only[site] != TWINS:
+            first = int(self._only[site])
+            self._twins[site] = [(self._id_of(first), first)]
+            self._only[site] = TWINS
+        bisect.insort(self._twins[site], (self._id_of(slot), slot))
+
+    def _remove(self, slot: int, site: int) -> None:
+        twins = self._twins[site]
+        twins.remove((self._id_of(slot), slot))
+        if len(twins) == 1:
+            self._only[site] = twins[0][1]
+            del self._twins[site]
+
+    def _touched(self, inside: set[int], changed: Slots, dropped: Slots) -> Slots:
+        """The products whose list changed: those of changed sites, unless they name none but each other, and ``inside``."""
+        only = self._only[changed]
+        touched = inside | set(only[only >= 0].tolist())
+        for site in changed[only == TWINS].tolist():
+            if self._weight[site] <= self.k:
+                touched.update(self._at(site))
+        touched.difference_update(dropped.tolist())
+        return np.fromiter(touched, np.int32, len(touched))
+
+    def _at(self, site: int) -> list[int]:
+        """All products at a site."""
+        only = int(self._only[site])
+        if only == TWINS:
+            return [slot for _, slot in self._twins[site]]
+        return [] if only == NOWHERE else [only]
+
+    def _named(self, slot: int, near: Slots, squared: NDArray[np.float32]) -> Iterator[tuple[int, float]]:
+        """All that the list of a product may name, in its order: slots and squared distances."""
+        site = int(self._site_of[slot])
+        if self._only[site] == TWINS:
+            twins = self._twins[site]
+            at = bisect.bisect_left(twins, (self._id_of(slot), slot))
+            yield from ((other, 0.0) for _, other in twins[at + 1 :] + twins[:at] if self._visible[other])
+        yield from self._expanded(near[near >= 0], squared)
+
+    def _expanded(self, sites: Slots, squared: NDArray[np.float32]) -> Iterator[tuple[int, float]]:
+        """The visible products at the sites, in the order of the sites and of their ids."""
+        for site, distance in zip(sites.tolist(), squared.tolist(), strict=False):
+            for slot in self._at(site):
+                if self._visible[slot]:
+                    yield slot, distance
+
+    def _share(self, slot: int, squared: NDArray[np.float32], published: NDArray[np.float32], tie: float) -> float:
+        weight = self._weight[: len(squared)].copy()
+        weight[self._site_of[slot]] -= self._visible[slot]
+        squared[weight == 0] = np.inf
+        wanted = min(self.k, int(weight.sum()))
+        nearest = np.argpartition(squared, min(self.k, len(squared) - 1))[: self.k + 1]
+        nearest = nearest[np.argsort(squared[nearest])]
+        last = squared[nearest[np.searchsorted(np.cumsum(weight[nearest]), wanted)]] if wanted else np.inf
+        worst = scores(self.metric, np.array(last + tie, np.float32))
+        right = ((published > -np.inf) & (published >= worst)).sum()
+        return min(int(right), wanted) / wanted if wanted else 1.0
+
+    def _reserve(self, *slots: Slots) -> None:
+        rows = max(int(part.max()) for part in slots if len(part)) + 1
+        held = len(self._visible)
+        if rows > held:
+            larger = max(rows, held + held // 2)
+            self._site_of.resize(larger, refcheck=False)
+            self._visible.resize(larger, refcheck=False)
+            self._site_of[held:] = -1
+
+    def _extend(self) -> None:
+        """Bring the arrays by site to the capacity of the sites."""
+        held, capacity = len(self._only), self.sites.capacity
+        if held != capacity:
+            self._only.resize(capacity, refcheck=False)
+            self._weight.resize(capacity, refcheck=False)
+            self._only[held:] = NOWHERE
 
 
-def _grown(old: Sequence[Array], new: Sequence[Array]) -> Sequence[Array]:
-    for small, large in zip(old, new, strict=True):
-        large[: len(small)] = small
-    return new
+class _Changes:
+    """What happens to sites in one batch: their weight before, and the lists that twins may have changed."""
 
+    def __init__(self) -> None:
+        self.weights: dict[int, int] = {}
+        """Visible products at the site before the batch."""
+        self.inside: set[int] = set()
+        """Products at the same site as one that came or went."""
+        self.outside: set[int] = set()
+        """Sites whose first k products changed: lists that name the site are made anew."""
 
-def _rows(capacity: int, dim: int, width: int) -> Rows:
-    return Rows(
-        vectors=np.zeros((capacity, dim), np.float32),
-        near=np.full((capacity, width), -1, np.int32),
-        dist=np.zeros((capacity, width), np.float32),
-        filled=np.zeros(capacity, np.int32),
-        radius=np.zeros(capacity, np.float32),
-        head=np.full(capacity, -1, np.int32),
-        after=np.full(capacity * width, -1, np.int32),
-        before=np.full(capacity * width, -1, np.int32),
-        tested=np.zeros(capacity, np.int64),
-    )
+    def meet(self, sites: Slots, weight: Slots) -> None:
+        """Remember more sites [n]; those not met so far have their old weight still."""
+        for site, visible in zip(sites.tolist(), weight[sites].tolist(), strict=True):
+            self.weights.setdefault(site, visible)
 
-
-def _journal(capacity: int) -> Journal:
-    return Journal(
-        stamp=np.zeros(capacity, np.int64),
-        changed=np.zeros(capacity, np.int32),
-        short_stamp=np.zeros(capacity, np.int64),
-        short=np.zeros(capacity, np.int32),
-        size=np.zeros(4, np.int64),
-    )
+    def visibility(self, weight: Slots) -> tuple[Slots, Slots]:
+        """The sites that have a visible product now and had none, and the other way round."""
+        sites = np.fromiter(self.weights, np.int32, len(self.weights))
+        before = np.fromiter(self.weights.values(), np.int32, len(self.weights))
+        now = weight[sites]
+        return sites[(before == 0) & (now > 0)], sites[(before > 0) & (now == 0)]
 
 
 def warm_up(index: Index, dim: int) -> None:
     """Have the kernels compiled, or read from their cache, before the first event waits for them."""
-    graph = NeighbourGraph(index, dim, k=1, slack=0)
+    graph = NeighbourGraph(index, dim, k=1, slack=0, id_of=str)
     slots = np.arange(3, dtype=np.int32)
     graph.apply(EMPTY, EMPTY, slots, slots, np.eye(3, dim, dtype=np.float32))
     graph.apply(slots[:1], EMPTY, EMPTY, EMPTY, np.empty((0, dim), np.float32))
-    graph.best(slots)
+    graph.best(slots[1:])

@@ -14,6 +14,7 @@ from consumer.batch import Coalescer
 from consumer.catalogue import Catalogue, Known
 from consumer.content import card_fields, without_facts
 from consumer.errors import EncoderFailed
+from consumer.metric import placed as as_placed
 from consumer.neighbours import NeighbourGraph
 from consumer.ports import Encoder
 from consumer.types import (
@@ -31,6 +32,8 @@ from consumer.types import (
 )
 from producer.events import Product
 
+MOVES = 64
+"""Vectors that one idle moment may move: some 20 ms of work."""
 Stage = Callable[[str], AbstractContextManager[None]]
 """Times a named stage of the work."""
 
@@ -63,7 +66,7 @@ class Pipeline:
         self._graph = graph
         self._catalogue = catalogue
         self._fact_attributes = fact_attributes
-        self._coalescer = Coalescer(catalogue, encoder.dim, encoder.refusal, fact_attributes)
+        self._coalescer = Coalescer(catalogue, encoder.dim, encoder.refusal, fact_attributes, graph.metric)
         self._stage = stage
 
     def apply(self, batch: Batch) -> Applied:
@@ -102,17 +105,22 @@ class Pipeline:
             touched = self._graph.apply(_slots([]), _slots([]), shown, placed, vectors[rows])
         return Applied(Plan([], [], [], Counter(), []), touched, [], [])
 
+    def maintain(self, now: float) -> None:
+        """Do a bounded part of what keeps memory in proportion to the living; for idle moments."""
+        with self.lock:
+            self._graph.maintain(MOVES)
+
     def changes(self, applied: Applied) -> Changes:
         """What readers must see of an applied batch."""
         return Changes(self.lists(applied.touched), applied.cards, applied.removed, len(self._catalogue))
 
     def lists(self, slots: Slots) -> list[ListWrite]:
         """The published lists of slots [n]."""
-        near, similarities = self._graph.best(slots)
+        near, found = self._graph.best(slots)
         id_of = self._catalogue.id_of
         return [
             ListWrite(id_of(slot), [(id_of(z), score) for z, score in zip(row, scores, strict=True) if z >= 0])
-            for slot, row, scores in zip(slots.tolist(), near.tolist(), similarities.tolist(), strict=True)
+            for slot, row, scores in zip(slots.tolist(), near.tolist(), found.tolist(), strict=True)
         ]
 
     def _planned(self, records: list[Record]) -> tuple[Plan, Vectors, list[DeadLetter]]:
@@ -136,7 +144,8 @@ class Pipeline:
         """Add the vectors that are not there yet, by content; letters for those that the encoder fails on."""
         for upsert in wanted:
             if upsert.product.embedding is not None and upsert.content not in encoded:
-                encoded[upsert.content] = _normalised(upsert.product.embedding)
+                embedding = np.array([upsert.product.embedding])
+                encoded[upsert.content] = as_placed(self._graph.metric, embedding)[0]
         rest = [upsert for upsert in wanted if upsert.content not in encoded]
         products = [without_facts(upsert.product, self._fact_attributes) for upsert in rest]
         vectors = np.zeros((len(rest), self._encoder.dim), np.float32)
@@ -171,23 +180,20 @@ class Pipeline:
             before = self._catalogue.get(product.id)
             was_available = before is not None and before.available
             card = card_fields(product)
-            known, gone = self._catalogue.put(upsert, card)
-            cards.append(CardWrite(product.id, card, gone, facts_only=not upsert.embed))
+            known, lost = self._catalogue.put(upsert, card)
+            cards.append(CardWrite(product.id, card, lost, facts_only=not upsert.embed))
             if upsert.embed:
                 placed.append(known.slot)
             if product.available and (upsert.embed or not was_available):
                 shown.append(known.slot)
             elif was_available and not product.available and not upsert.embed:
                 hidden.append(known.slot)
-        dropped = [self._catalogue.pop(id).slot for id in plan.deletions]
+        dropped = [gone.slot for gone in map(self._catalogue.get, plan.deletions) if gone is not None]
         touched = self._graph.apply(_slots(dropped), _slots(hidden), _slots(shown), _slots(placed), vectors)
+        for deleted in plan.deletions:
+            self._catalogue.pop(deleted)
         return Applied(plan, touched, cards, plan.deletions)
 
 
 def _slots(slots: list[int]) -> Slots:
     return np.array(slots, np.int32)
-
-
-def _normalised(embedding: Sequence[float]) -> Vectors:
-    vector = np.array(embedding, np.float64)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)

@@ -73,7 +73,11 @@ class Encoder(Protocol):
 
 
 class Index(Protocol):
-    """Approximate or exact nearest neighbours over slots. One writer; no call may overlap another."""
+    """Approximate or exact nearest neighbours by Euclidean distance over slots. One writer; no call may overlap another."""
+
+    @property
+    def exhaustive(self) -> bool:
+        """Whether a search misses nothing, so that a search for everything is worth its price."""
 
     def __len__(self) -> int:
         """Number of live vectors."""
@@ -83,6 +87,12 @@ class Index(Protocol):
 
     def remove(self, slots: Slots) -> None:
         """Take slots out; a slot that is not there is an error (KeyError)."""
+
+    def rename(self, old: int, new: int) -> None:
+        """Let slot ``new``, which is not in the index, stand for what ``old`` stood for; KeyError for an unknown one."""
+
+    def maintain(self, moves: int) -> None:
+        """Do a bounded piece of maintenance: work like that of adding so many vectors at most."""
 
     def search(self, vectors: Vectors, k: int) -> Slots:
         """Slots int32 [n, k] of the nearest, nearest first, padded with -1 when fewer are live."""

@@ -34,7 +34,7 @@ class NoGeneration(KinstreamError):
 
 
 class Neighbour(msgspec.Struct, frozen=True):
-    """One entry of a list; ``score`` is the cosine similarity."""
+    """One entry of a list; ``score`` is the cosine similarity, or the negated distance."""
 
     id: str
     score: float

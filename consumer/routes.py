@@ -32,7 +32,7 @@ class Running(Protocol):
         """The catalogue between two batches."""
 
     def search(self, text: str | None, image: bytes | None, k: int) -> list[tuple[str, float]]:
-        """The nearest products: (id, cosine similarity), best first."""
+        """The nearest products: (id, score), best first."""
 
     def generation_name(self) -> str:
         """The generation that is served."""

@@ -18,7 +18,7 @@ Slots: TypeAlias = NDArray[np.int32]
 """Row numbers of products in every array of the engine, int32 [n]; -1 pads."""
 
 Vectors: TypeAlias = NDArray[np.float32]
-"""L2-normalised rows, float32 [n, dim]."""
+"""Rows, float32 [n, dim]; of unit length unless the metric is euclidean."""
 
 Offsets: TypeAlias = dict[tuple[str, int], int]
 """(topic, partition) -> the next offset to read, never the last one read."""
@@ -79,7 +79,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class ListWrite(msgspec.Struct, frozen=True):
-    """A product's whole list, best first: (neighbour id, cosine similarity)."""
+    """A product's whole list, best first: (neighbour id, score)."""
 
     id: str
     neighbours: list[tuple[str, float]]
@@ -113,7 +113,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     dim: int
     k: int
-    metric: str = "cosine"
+    metric: Literal["cosine", "euclidean"] = "cosine"
     products: int = 0
     state: State = "building"
     created_at: float = 0.0

@@ -10,19 +10,21 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from consumer.metric import exact_scores
 from consumer.types import Export
 
 ROWS = 1024
 """Lists checked at a time."""
 COLUMNS = 8192
-"""Products they are compared with at a time: ROWS x COLUMNS float32 scores (32 MiB) is all that is held."""
+"""Products they are compared with at a time: ROWS x COLUMNS scores (64 MiB) are held at most."""
 TIE = 1e-5
-"""A member counts as right when its exact score is at most this far below the k-th best: the rounding of float32."""
+"""A member counts as right when its exact score is at most this far below the k-th best, for long distances this share of
+it: the rounding of float32."""
 MIN_RECALL = 0.995
 MAX_FINDINGS = 5
 
 Positions = NDArray[np.int64]
-Scores = NDArray[np.float32]
+Scores = NDArray[np.float64]
 
 
 class Stored(NamedTuple):
@@ -41,7 +43,7 @@ class Verification(msgspec.Struct):
         ghosts: members that are deleted, unavailable, or the product itself.
         missing: checked products without card, or without list though they have neighbours.
         orphans: stored ids that no product has.
-        score_error: worst difference between a stored score and the exact cosine.
+        score_error: worst difference between a stored score and the exact one.
         checked: number of lists compared.
         findings: the first few faults, for people.
     """
@@ -89,14 +91,14 @@ def verify(
 
 
 def exact_best(export: Export, rows: Positions, k: int) -> Scores:
-    """Each row's k best exact scores among the other available products: float32 [rows, k], padded with -inf.
+    """Each row's k best exact scores among the other available products: float64 [rows, k], padded with -inf.
 
     In no order but that column 0 is the worst of them.
     """
-    best = np.full((len(rows), k), -np.inf, np.float32)
+    best = np.full((len(rows), k), -np.inf)
     queries = export.vectors[rows]
     for start in range(0, len(export.ids), COLUMNS):
-        scores = queries @ export.vectors[start : start + COLUMNS].T
+        scores = exact_scores(export.generation.metric, queries, export.vectors[start : start + COLUMNS])
         scores[:, ~export.available[start : start + COLUMNS]] = -np.inf
         own = rows - start
         inside = np.flatnonzero((own >= 0) & (own < scores.shape[1]))
@@ -110,7 +112,7 @@ def _merged(best: Scores, scores: Scores) -> Scores:
     row, column = np.nonzero(scores > best[:, :1])
     counts = np.bincount(row, minlength=len(best))
     place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    fresh = np.full((len(best), int(counts.max(initial=0))), -np.inf, np.float32)
+    fresh = np.full((len(best), int(counts.max(initial=0))), -np.inf)
     fresh[row, place] = scores[row, column]
     both = np.concatenate([best, fresh], axis=1)
     return np.partition(both, fresh.shape[1], axis=1)[:, fresh.shape[1] :]
@@ -148,7 +150,8 @@ class _Check:
         self._absence(row, expected, found)
         exact = self._exact(row, found)
         alive = [self._alive(row, id) for id, _ in found.neighbours]
-        self._right += min(expected, sum(ok and score >= worst - TIE for ok, score in zip(alive, exact, strict=True)))
+        least = worst - TIE * max(1.0, abs(worst))
+        self._right += min(expected, sum(ok and score >= least for ok, score in zip(alive, exact, strict=True)))
 
     def _absence(self, row: int, expected: int, found: Stored) -> None:
         if not found.card or (expected and not found.neighbours):
@@ -158,7 +161,8 @@ class _Check:
     def _exact(self, row: int, found: Stored) -> list[float]:
         """Exact scores of the members, -inf for those that do not exist; notes how far the stored ones are off."""
         members = [self._rows.get(id, -1) for id, _ in found.neighbours]
-        exact: Scores = self._export.vectors[members] @ self._export.vectors[row]
+        vectors, metric = self._export.vectors, self._export.generation.metric
+        exact = exact_scores(metric, vectors[row : row + 1], vectors[members])[0]
         exact[np.array(members, np.int64) < 0] = -np.inf
         errors = [abs(score - true) for (_, score), true in zip(found.neighbours, exact.tolist(), strict=True)]
         self._result.score_error = max([self._result.score_error, *filter(math.isfinite, errors)])

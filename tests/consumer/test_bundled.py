@@ -288,9 +288,9 @@ class Shop:
         self.store = MemoryStore("g1")
         self.metrics = Metrics("tiny", "exact", "cpu")
         catalogue = Catalogue()
-        graph = NeighbourGraph(ExactIndex(DIM), DIM, k=1, slack=2)
+        graph = NeighbourGraph(ExactIndex(DIM), DIM, 1, 2, catalogue.id_of)
         pipeline = Pipeline(encoder, graph, catalogue, frozenset({"promo"}), self.metrics.stage)
-        auditor = Auditor(graph, catalogue, self.metrics.list_recall)
+        auditor = Auditor(graph, catalogue, self.metrics.list_recall, pipeline.lock, 0.02)
         source = MemorySource(self.log)
         self.loop = Loop(
             source, pipeline, catalogue, self.store, self.metrics, Chores([auditor.turn]), 100, lambda: self.now

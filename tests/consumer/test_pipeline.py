@@ -79,10 +79,10 @@ class Shop:
     def start(self) -> None:
         self.encoder = WordEncoder()
         self.metrics = Metrics("words", "exact", "python")
-        graph = NeighbourGraph(ExactIndex(DIM), DIM, k=3, slack=3)
         self.catalogue = Catalogue()
+        graph = NeighbourGraph(ExactIndex(DIM), DIM, 3, 3, self.catalogue.id_of)
         pipeline = Pipeline(self.encoder, graph, self.catalogue, self.fact_attributes, self.metrics.stage)
-        auditor = Auditor(graph, self.catalogue, self.metrics.list_recall)
+        auditor = Auditor(graph, self.catalogue, self.metrics.list_recall, pipeline.lock, 0.02)
         source = MemorySource(self.log)
         self.loop = Loop(
             source,

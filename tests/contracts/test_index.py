@@ -109,3 +109,38 @@ def test_long_churn_keeps_the_answers_right(index: Index) -> None:
     exact = np.argsort(-(vectors @ vectors.T), axis=1)[:, :10]
     overlap = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), exact.tolist(), strict=True)])
     assert overlap >= 0.995
+
+
+def test_a_renamed_slot_is_found_under_its_new_name(index: Index) -> None:
+    vectors = unit(5)
+    index.add(np.arange(5, dtype=np.int32), vectors)
+    index.rename(2, 2000)
+    assert index.search(vectors[2:3], 1).tolist() == [[2000]]
+    with pytest.raises(KeyError, match="2"):
+        index.remove(slots(2))
+    with pytest.raises(KeyError, match="7"):
+        index.rename(7, 8)
+    index.remove(slots(2000))
+    index.add(slots(2), vectors[2:3])
+    assert sorted(index.search(vectors[:1], 5)[0].tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_maintenance_changes_no_answer(index: Index) -> None:
+    """Renames, removals and additions in the middle of it included."""
+    vectors = unit(5000)
+    index.add(np.arange(5000, dtype=np.int32), vectors)
+    index.remove(np.arange(1000, 5000, dtype=np.int32))
+    for turn in range(30):
+        index.maintain(50)
+        index.rename(turn, 6000 + turn)
+        index.remove(slots(100 + turn))
+        index.add(slots(1000 + turn), vectors[1000 + turn : 1001 + turn])
+        index.maintain(50)
+    names = np.concatenate([np.arange(6000, 6030), np.arange(30, 100), np.arange(130, 1030)])
+    held = np.concatenate([vectors[:100], vectors[130:1030]])
+    assert len(index) == len(held)
+    assert index.search(held, 1).ravel().tolist() == names.tolist()
+    exact = np.argsort(-(held @ held.T), axis=1)[:, :10]
+    found = index.search(held, 10)
+    overlap = [len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), names[exact].tolist(), strict=True)]
+    assert np.mean(overlap) >= 0.995

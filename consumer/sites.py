@@ -1,0 +1,292 @@
+"""The graph of sites: the incremental k-nearest-neighbour graph with reverse join.
+
+A site is a place in space where at least one product lies: products with the same vector share one. When a site x arrives,
+the lists that must name it belong to sites near x; those are found among x's own hits and among everybody who lists one of
+the hits. Each list keeps ``slack`` entries more than it publishes, so that a removal seldom needs a search.
+docs/architecture.md tells why it works.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumer import kernels
+from consumer.kernels import CHUNK, Journal, Rows
+from consumer.ports import Index
+from consumer.types import Slots, Vectors
+
+MARGIN = 10
+"""Hits searched beyond a full list: more of them find more of the lists that must change."""
+FIRST_CAPACITY = 1024
+MOST_GROWTH = 16384
+"""Rows added at once at most: the system has to clear their memory while events wait."""
+SPARSE = 3
+"""Rows for each site from which on the arrays shrink."""
+LAST_NUMBER = 2**31 - 2**24
+"""Batches and joins are numbered by int32; from here on the numbers start again."""
+
+PER_ROW = Rows._fields.index("chunks")
+"""The first so many arrays of ``Rows`` have one row a site."""
+
+EMPTY: Slots = np.empty(0, np.int32)
+
+
+class SiteGraph:
+    """Lists, radii and reverse links of sites, which are rows of flat arrays.
+
+    Visible sites are in the index and may be named by lists. Hidden ones keep a list of their own.
+    """
+
+    def __init__(self, index: Index, dim: int, k: int, slack: int) -> None:
+        self.k = k
+        self.width = k + slack
+        self.distances = 0
+        self.visible = np.zeros(FIRST_CAPACITY, np.bool_)
+        self._index = index
+        self.rows = _rows(FIRST_CAPACITY, dim, self.width)
+        self._journal = _journal(FIRST_CAPACITY)
+        self._free: list[int] = []
+        """A heap: low rows are taken first, so that the arrays stay dense."""
+        self._used = 0
+        self._freed = EMPTY
+        self._unbounded: set[int] = set()
+        """Sites whose list names every visible site, fewer than a full list: each newcomer belongs on it."""
+
+    def __len__(self) -> int:
+        """Sites in use."""
+        return self._used - len(self._free)
+
+    @property
+    def capacity(self) -> int:
+        """Rows of the arrays."""
+        return len(self.visible)
+
+    def begin(self) -> None:
+        """Begin a batch: what changes from here on is noted."""
+        size = self._journal.size
+        if max(size[2], size[3]) > LAST_NUMBER:
+            for stamps in (self.rows.tested, self._journal.stamp, self._journal.short_stamp):
+                stamps[:] = 0
+            size[2:] = 0
+        size[:2] = 0
+        size[2] += 1
+
+    def release(self, sites: Slots) -> None:
+        """Sites [n] that no product lies at any more; their rows are free once the batch is applied."""
+        if len(sites):
+            kernels.forget(self.rows, sites)
+        self._freed = sites
+
+    def locate(self, vectors: Vectors) -> tuple[Slots, Slots]:
+        """The sites [n] of vectors [n, dim], and those of them that are new."""
+        if not len(vectors):
+            return EMPTY, EMPTY
+        recycled = [heapq.heappop(self._free) for _ in range(min(len(vectors), len(self._free)))]
+        unused = len(vectors) - len(recycled)
+        self._reserve(self._used + unused)
+        free = np.array([*recycled, *range(self._used, self._used + unused)], np.int32)
+        sites = np.empty(len(vectors), np.int32)
+        taken = kernels.locate(self.rows, np.ascontiguousarray(vectors), free, sites)
+        for row in recycled[taken:]:
+            heapq.heappush(self._free, row)
+        self._used += max(0, taken - len(recycled))
+        return sites, free[:taken]
+
+    def apply(self, hidden: Slots, shown: Slots, placed: Slots) -> None:
+        """Apply one batch after ``release`` and ``locate``; a site may be in one of the first two only.
+
+        Args:
+            hidden: visible sites that leave all other lists.
+            shown: sites that other lists may name from now on, some of which may be new.
+            placed: new sites.
+        """
+        dropped, self._freed = self._freed, EMPTY
+        self._leave(dropped, hidden)
+        if len(placed):
+            kernels.encode(self.rows, placed)
+        self.visible[shown] = True
+        self._index.add(shown, self.rows.vectors[shown])
+        self._search_and_join(shown, placed)
+        for row in dropped.tolist():
+            heapq.heappush(self._free, row)
+
+    def note_listers(self, sites: Slots) -> None:
+        """Note as changed everybody who has one of the sites [n] among the k nearest."""
+        if len(sites):
+            kernels.note_listers(self.rows, self._journal, sites, self.k)
+
+    def changed(self) -> Slots:
+        """Sites whose k nearest changed in this batch, each once."""
+        return self._journal.changed[: self._journal.size[0]].copy()
+
+    def best(self, sites: Slots) -> tuple[Slots, NDArray[np.float32]]:
+        """The k nearest of sites [n]: sites and squared distances [n, k], nearest first, padded with -1 and infinity."""
+        near = np.empty((len(sites), self.k), np.int32)
+        squared = np.empty((len(sites), self.k), np.float32)
+        kernels.best(self.rows, sites, near, squared)
+        return near, squared
+
+    def search(self, vectors: Vectors, k: int) -> Slots:
+        """The nearest visible sites of free vectors [n, dim]: sites [n, k] padded with -1."""
+        return self._index.search(vectors, k)
+
+    def squared(self, vectors: Vectors) -> NDArray[np.float32]:
+        """Squared distances [n, rows in use] of vectors [n, dim] from every visible site; infinity for all other rows."""
+        stored, norms = self.rows.vectors[: self._used], self.rows.norm[: self._used]
+        found = vectors @ stored.T
+        found *= -2
+        found += norms
+        found += np.einsum("nd,nd->n", vectors, vectors)[:, None]
+        found[:, ~self.visible[: self._used]] = np.inf
+        nearest: NDArray[np.float32] = np.maximum(found, 0, out=found)
+        return nearest
+
+    def heal(self, sites: Slots) -> None:
+        """Make the lists of sites [n] anew from all visible sites, in a batch of their own: see ``changed``."""
+        self.begin()
+        everybody = np.flatnonzero(self.visible).astype(np.int32)
+        kernels.set_lists(self.rows, self._journal, sites, np.tile(everybody, (len(sites), 1)))
+        self._watch(sites)
+
+    def shrink(self, moves: int) -> dict[int, int]:
+        """Give memory back when most rows are free: moves so many sites at most. Returns new row by old row."""
+        goal = max(FIRST_CAPACITY, len(self) * 3 // 2)
+        if self.capacity < SPARSE * goal:
+            return {}
+        free = set(self._free)
+        top = [row for row in range(self._used - 1, goal - 1, -1) if row not in free][:moves]
+        moved = {old: heapq.heappop(self._free) for old in top}
+        for old, new in moved.items():
+            self._move(old, new)
+        self._free += moved
+        if len(top) < moves:
+            self._truncate(goal)
+        heapq.heapify(self._free)
+        return moved
+
+    def maintain(self, moves: int) -> None:
+        """Let the index do so much of its maintenance."""
+        self._index.maintain(moves)
+
+    def nbytes(self) -> int:
+        """Bytes of all arrays but the vectors."""
+        arrays = (*self.rows[1:], *self._journal, self.visible)
+        return sum(array.nbytes for array in arrays)
+
+    def _leave(self, dropped: Slots, hidden: Slots) -> None:
+        if not len(dropped) + len(hidden):
+            return
+        kernels.clear_lists(self.rows, dropped)
+        self._unbounded.difference_update(dropped.tolist())
+        leaving = np.concatenate([dropped[self.visible[dropped]], hidden])
+        kernels.leave_lists(self.rows, self._journal, leaving, self.k)
+        self.visible[leaving] = False
+        self._index.remove(leaving)
+
+    def _search_and_join(self, shown: Slots, placed: Slots) -> None:
+        short = self._journal.short[: self._journal.size[1]]
+        others = {*placed.tolist(), *short.tolist()}.difference(shown.tolist())
+        targets = np.array([*shown.tolist(), *sorted(others)], np.int32)
+        if not len(targets):
+            return
+        reach = len(self._index) if self._index.exhaustive else self.width + MARGIN + 1
+        hits = self._index.search(self.rows.vectors[targets], reach)
+        kernels.set_lists(self.rows, self._journal, targets, hits)
+        unbounded = np.array(sorted(self._unbounded), np.int32)
+        if len(shown):
+            self.distances += kernels.join(self.rows, self._journal, shown, hits[: len(shown)], unbounded, self.k)
+        self._watch(np.concatenate([targets, unbounded]))
+
+    def _watch(self, sites: Slots) -> None:
+        """Remember which of the sites have a list that names everybody."""
+        unbounded = np.isinf(self.rows.radius[sites])
+        if not self._unbounded and not unbounded.any():
+            return
+        self._unbounded.difference_update(sites[~unbounded].tolist())
+        self._unbounded.update(sites[unbounded].tolist())
+
+    def _move(self, old: int, new: int) -> None:
+        kernels.forget(self.rows, np.array([old], np.int32))
+        kernels.move_row(self.rows, old, new)
+        kernels.enter(self.rows, new)
+        if self.visible[old]:
+            self._index.rename(old, new)
+        self.visible[new], self.visible[old] = self.visible[old], False
+        if old in self._unbounded:
+            self._unbounded.remove(old)
+            self._unbounded.add(new)
+
+    def _truncate(self, capacity: int) -> None:
+        """Give back the rows from ``capacity`` on, all of which are free, and the chunks that nobody uses."""
+        packed = np.zeros((_chunks(capacity, self.width), CHUNK + 1), np.int32)
+        kernels.pack_chunks(self.rows, packed)
+        self.rows = self.rows._replace(chunks=packed)
+        self._used = min(self._used, capacity)
+        self._free = [row for row in self._free if row < capacity]
+        self._resize(capacity)
+        self._rehash()
+
+    def _reserve(self, rows: int) -> None:
+        if rows <= self.capacity:
+            return
+        self._resize(max(rows, self.capacity + min(self.capacity // 2, MOST_GROWTH)))
+        if len(self.rows.table) < 2 * self.capacity:
+            self._rehash()
+
+    def _rehash(self) -> None:
+        self.rows = self.rows._replace(table=_table(self.capacity))
+        used = np.ones(self._used, np.bool_)
+        used[self._free] = False
+        used[self._freed] = False
+        kernels.fill_table(self.rows, np.flatnonzero(used).astype(np.int32))
+
+    def _resize(self, capacity: int) -> None:
+        """In place: the system moves the pages of a large array instead of copying them."""
+        for array in (*self.rows[:PER_ROW], *self._journal[:-1], self.visible):
+            array.resize((capacity, *array.shape[1:]), refcheck=False)
+        self.rows.chunks.resize((_chunks(capacity, self.width), CHUNK + 1), refcheck=False)
+        self.rows.head[self._used :] = -1
+
+
+def _chunks(capacity: int, width: int) -> int:
+    """As many as there can be: full ones for all entries, and one that is not full for every row."""
+    return capacity * (width // CHUNK + 1)
+
+
+def _table(capacity: int) -> Slots:
+    return np.full(1 << (2 * capacity - 1).bit_length(), -1, np.int32)
+
+
+def _rows(capacity: int, dim: int, width: int) -> Rows:
+    return Rows(
+        vectors=np.zeros((capacity, dim), np.float32),
+        codes=np.zeros((capacity, dim), np.int8),
+        scale=np.zeros(capacity, np.float32),
+        error=np.zeros(capacity, np.float32),
+        norm=np.zeros(capacity, np.float32),
+        near=np.zeros((capacity, width), np.int32),
+        dist=np.zeros((capacity, width), np.float32),
+        filled=np.zeros(capacity, np.int32),
+        radius=np.zeros(capacity, np.float32),
+        head=np.full(capacity, -1, np.int32),
+        degree=np.zeros(capacity, np.int32),
+        tested=np.zeros(capacity, np.int32),
+        hashes=np.zeros(capacity, np.int64),
+        chunks=np.zeros((_chunks(capacity, width), CHUNK + 1), np.int32),
+        pool=np.array([-1, 0], np.int32),
+        table=_table(capacity),
+    )
+
+
+def _journal(capacity: int) -> Journal:
+    return Journal(
+        stamp=np.zeros(capacity, np.int32),
+        changed=np.zeros(capacity, np.int32),
+        short_stamp=np.zeros(capacity, np.int32),
+        short=np.zeros(capacity, np.int32),
+        candidates=np.zeros(capacity, np.int32),
+        size=np.zeros(4, np.int32),
+    )
