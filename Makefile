@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 unexport UV_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint up down status bundle bench-main lock clean
+.PHONY: help setup demo test lint up down status bundle bench-main bench-engine lock clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ status: ## Say what runs.
 
 bench-main: setup bundle ## Measure the pipeline against its limits; the last line is JSON.
 	@$(BIN)/python ops/bench/main.py
+
+bench-engine: setup ## Measure the neighbour engine against others, 20 minutes at most; the last line is JSON.
+	@$(BIN)/python ops/bench/engine.py --plot docs/cost-model.svg --json .local/bench-engine.json
 
 lock: setup ## Lock all requirements anew.
 	@$(COMPILE) --upgrade -o requirements/serving.txt

@@ -20,7 +20,7 @@ EVERY_SECONDS = 1.0
 """Time between two turns at least, however small the catalogue."""
 SAMPLE = 16
 BUDGET = 400_000
-"""Distances that one turn may compute: a large catalogue gets a smaller sample, never a longer pause."""
+"""Distances that one turn may compute: a large catalogue gets a smaller sample, down to one list."""
 MEMORY = 0.95
 """Weight of what was measured before in the moving average."""
 
@@ -63,9 +63,8 @@ class Auditor:
         return healed
 
     def _audit(self) -> Slots | None:
-        slots = self._catalogue.slots()
-        size = max(1, min(SAMPLE, BUDGET // len(slots), len(slots)))
-        sample = self._random.choice(slots, size, replace=False)
+        size = max(1, min(SAMPLE, BUDGET // len(self._catalogue)))
+        sample = self._graph.sample(size, self._random)
         recall = self._graph.recall(sample)
         found = float(recall.mean())
         self._average = found if self._average is None else MEMORY * self._average + (1 - MEMORY) * found

@@ -10,7 +10,7 @@ import numpy as np
 
 from consumer.catalogue import Catalogue
 from consumer.content import fingerprint
-from consumer.metric import LONGEST, Metric
+from consumer.metric import LONGEST, SHORTEST, Metric
 from consumer.types import DeadLetter, Outcome, Plan, Record, Upsert
 from producer.events import BadEvent, Deletion, Product, decode_event
 
@@ -84,11 +84,13 @@ class Coalescer:
                 f"embedding has {len(product.embedding)} dimensions, this generation has {self._dim}: "
                 "send vectors of the model that this generation was built with",
             )
-        elif self._metric == "euclidean" and (length := float(np.linalg.norm(product.embedding))) > LONGEST:
-            raise BadEvent(
-                "InvalidEmbedding",
-                f"embedding is {length:.3g} long, a Euclidean generation takes {LONGEST:g} at most: scale all vectors down",
-            )
+        elif self._metric == "euclidean":
+            length = float(np.linalg.norm(product.embedding))
+            if not SHORTEST <= length <= LONGEST:
+                raise BadEvent(
+                    "InvalidEmbedding",
+                    f"embedding is {length:.3g} long, a Euclidean generation takes {SHORTEST:g} to {LONGEST:g}: scale all",
+                )
 
 
 CHANGING: frozenset[Outcome] = frozenset({"embedded", "facts", "deleted"})

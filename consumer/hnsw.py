@@ -24,6 +24,8 @@ MOST_GROWTH = 16384
 """Labels added at once at most: the system has to clear their memory while events wait."""
 COMPACT_FROM = 1024
 """Dead labels below this number are not worth a compaction."""
+FEW = 4096
+"""Up to so many living are compared one by one when a walk among many dead does not reach enough of them."""
 MOVES = 4
 """Products moved to the next index for each product added or removed while compacting."""
 MOST_MOVES = 96
@@ -123,7 +125,7 @@ class _Graph:
         """Slots [n] and vectors [n, dim] of those of the labels that are live."""
         slots = self._slot_of[labels]
         alive = labels[self._label_of[slots] == labels]
-        vectors = np.asarray(self._hnsw.get_items(alive), np.float32).reshape(len(alive), -1)
+        vectors = np.asarray(self._hnsw.get_items(alive), np.float32).reshape(len(alive), self._hnsw.dim)
         return self._slot_of[alive], vectors
 
     def add(self, slots: Slots, vectors: Vectors) -> None:
@@ -165,10 +167,16 @@ class _Graph:
             labels, _ = self._hnsw.knn_query(vectors, k=reach, num_threads=1)
             found[:, :reach] = self._slot_of[labels.astype(np.int64)]
         except RuntimeError:
+            search = self._search_all if len(self) <= FEW else self._search_narrower
             for row, vector in enumerate(vectors):
-                hits = self._search_narrower(vector, reach)
+                hits = search(vector, reach)
                 found[row, : len(hits)] = hits
         return found
+
+    def _search_all(self, vector: Vectors, reach: int) -> Slots:
+        slots, vectors = self.living(self.labels())
+        order = np.argsort(((vectors - vector) ** 2).sum(axis=1), kind="stable")
+        return slots[order[:reach]]
 
     def _search_narrower(self, vector: Vectors, reach: int) -> Slots:
         while reach:
@@ -177,7 +185,7 @@ class _Graph:
                 hits: Slots = self._slot_of[labels[0].astype(np.int64)]
                 return hits
             except RuntimeError:
-                reach //= 2
+                reach = reach * 3 // 4
         return np.empty(0, np.int32)
 
     def _reserve(self, labels: int, slots: int) -> None:

@@ -27,6 +27,7 @@ I8 = NDArray[np.int8]
 I32 = NDArray[np.int32]
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 tools: Any = cgutils
 NONE = np.int32(-1)
@@ -38,9 +39,7 @@ LINE = 64
 AHEAD = 6
 """Candidates between asking for codes and using them."""
 SAFETY = np.float32(0.9999)
-"""Covers the rounding of both sums when an estimate is compared with a radius."""
-ODD = np.int64(-7046029254386353131)
-"""2**64 / golden ratio, odd: the multiplier of Fibonacci hashing."""
+"""Covers the rounding of both sums when an estimate is compared with a radius; ``encode`` and ``estimate`` round alike."""
 
 
 class Rows(NamedTuple):
@@ -54,7 +53,6 @@ class Rows(NamedTuple):
     codes: I8  # [cap, dim] the vector in steps of scale
     scale: F32  # [cap]
     error: F32  # [cap] distance (not squared) of the vector from scale * codes
-    norm: F32  # [cap] squared length of the vector
     near: I32  # [cap, width] sites, in no order
     dist: F32  # [cap, width] squared distance of each entry
     filled: I32  # [cap] entries in use
@@ -63,7 +61,7 @@ class Rows(NamedTuple):
     degree: I32  # [cap] how many list it
     tested: I32  # [cap] number of the join that tested the row last
     hashes: I64  # [cap] of the vector's bits
-    chunks: I32  # [cap * (width // CHUNK + 1), CHUNK + 1]: only the first chunk of a site is not full
+    chunks: I32  # [cap + cap * (width - 1) // CHUNK, CHUNK + 1]: only the first chunk of a site is not full
     pool: I32  # [2] first free chunk of those used before, first chunk never used
     table: I32  # [a power of two, at least 2 cap] site by hash of its vector, linear probing
 
@@ -123,22 +121,20 @@ def distance(vectors: F32, a: int, b: int) -> np.float32:
 
 @sum_kernel
 def encode(rows: Rows, slots: I32) -> None:
-    """Make the codes of rows [n]: the vector in steps of its largest component / 127, how far off that is, and its length."""
+    """Make the codes of rows [n]: the vector in steps of its largest component / 127, and how far off that is."""
     dim = rows.vectors.shape[1]
     for x in slots:
         largest = np.float32(0)
         for j in range(dim):
             largest = max(largest, abs(rows.vectors[x, j]))
         scale = largest / np.float32(127) if largest > 0 else ONE
-        off, norm = np.float32(0), np.float32(0)
+        off = np.float32(0)
         for j in range(dim):
             code = np.int8(np.rint(rows.vectors[x, j] / scale))
             rows.codes[x, j] = code
             difference = rows.vectors[x, j] - scale * np.float32(code)
             off += difference * difference
-            norm += rows.vectors[x, j] * rows.vectors[x, j]
         rows.scale[x] = scale
-        rows.norm[x] = norm
         rows.error[x] = np.sqrt(off)
 
 
@@ -313,8 +309,12 @@ def leave_lists(rows: Rows, journal: Journal, gone: I32, k: int) -> None:
 
 
 @kernel
-def set_list(rows: Rows, x: int, hits: I32) -> None:
-    """Fill the empty list of x with the nearest of the hits [m], padded with -1; itself is no hit."""
+def set_list(rows: Rows, x: int, hits: I32, others: int) -> None:
+    """Fill the empty list of x with the nearest of the hits [m], padded with -1; itself is no hit.
+
+    ``others`` are visible besides x: only a list of all of them has an infinite radius. An approximate search may return
+    fewer than it was asked for; what lies beyond the last hit is not known then.
+    """
     width = rows.near.shape[1]
     found = 0
     for z in hits:
@@ -332,21 +332,25 @@ def set_list(rows: Rows, x: int, hits: I32) -> None:
             rows.near[x, s] = z
             rows.dist[x, s] = d
     rows.filled[x] = min(found, width)
-    rows.radius[x] = rows.dist[x, width - 1] if found >= width else np.float32(np.inf)
+    if found < width and found >= others:
+        rows.radius[x] = np.inf
+    else:
+        rows.radius[x] = rows.dist[x, rows.filled[x] - 1] if found > 0 else np.float32(0)
     for s in range(rows.filled[x]):
         link(rows, rows.near[x, s], x)
 
 
 @kernel
-def set_lists(rows: Rows, journal: Journal, targets: I32, hits: I32) -> None:
-    """Make the list of each target [n] anew from the hits of a search [n, m]."""
+def set_lists(rows: Rows, journal: Journal, targets: I32, hits: I32, visible: Flags) -> None:
+    """Make the list of each target [n] anew from the hits of a search [n, m] among the ``visible`` rows [cap]."""
+    everybody = visible.sum()
     for i in range(len(targets)):
         for z in hits[i]:
             if z >= 0:
                 prefetch(rows.chunks, rows.head[z], 0)
         clear_list(rows, targets[i])
         note_changed(journal, targets[i])
-        set_list(rows, targets[i], hits[i])
+        set_list(rows, targets[i], hits[i], everybody - visible[targets[i]])
 
 
 @kernel
@@ -441,6 +445,20 @@ def join(rows: Rows, journal: Journal, fresh: I32, hits: I32, unbounded: I32, k:
 
 
 @kernel
+def later(rows: Rows, d: np.float32, z: int, other_d: np.float32, other: int) -> bool:
+    """Whether the other entry comes after z at distance d; equal distances are in the order of the vectors' hashes."""
+    return bool(other_d > d or (other_d == d and rows.hashes[other] > rows.hashes[z]))
+
+
+@kernel
+def measure(rows: Rows, sites: I32, visible: Flags, squared: F32) -> None:
+    """Squared distances of sites [m] from all rows into squared [m, n]; infinity for those that are not visible."""
+    for y in range(squared.shape[1]):
+        for i in range(len(sites)):
+            squared[i, y] = distance(rows.vectors, sites[i], y) if visible[y] else np.float32(np.inf)
+
+
+@kernel
 def best(rows: Rows, slots: I32, near: I32, dist: F32) -> None:
     """The nearest entries of each row [n], nearest first, into near and dist [n, k], padded with -1 and infinity."""
     k = near.shape[1]
@@ -449,7 +467,7 @@ def best(rows: Rows, slots: I32, near: I32, dist: F32) -> None:
         for s in range(rows.filled[y]):
             d, z = rows.dist[y, s], rows.near[y, s]
             at = min(s, k)
-            while at > 0 and (dist[i, at - 1] > d or (dist[i, at - 1] == d and near[i, at - 1] > z)):
+            while at > 0 and later(rows, d, z, dist[i, at - 1], near[i, at - 1]):
                 if at < k:
                     near[i, at] = near[i, at - 1]
                     dist[i, at] = dist[i, at - 1]
@@ -476,92 +494,10 @@ def note_listers(rows: Rows, journal: Journal, slots: I32, k: int) -> None:
 
 
 @kernel
-def hash_of(bits: I32) -> np.int64:
-    """A hash of a vector's bits [dim]."""
-    value = np.int64(0)
-    for part in bits:
-        value = (value ^ np.int64(part)) * ODD
-        value ^= value >> 29
-    return value
-
-
-@kernel
-def home(table: I32, value: np.int64) -> np.int64:
-    """Where the search for a hash begins."""
-    return (value ^ (value >> 32)) & (len(table) - 1)
-
-
-@kernel
-def find(rows: Rows, bits: I32, value: np.int64) -> np.int32:
-    """The site whose vector has exactly these bits [dim], or -1."""
-    stored = rows.vectors.view(np.int32)
-    at = home(rows.table, value)
-    while rows.table[at] >= 0:
-        site = rows.table[at]
-        if rows.hashes[site] == value and (stored[site] == bits).all():
-            return np.int32(site)
-        at = (at + 1) & (len(rows.table) - 1)
-    return NONE
-
-
-@kernel
-def enter(rows: Rows, site: int) -> None:
-    """Put a site into the table."""
-    at = home(rows.table, rows.hashes[site])
-    while rows.table[at] >= 0:
-        at = (at + 1) & (len(rows.table) - 1)
-    rows.table[at] = site
-
-
-@kernel
-def forget(rows: Rows, sites: I32) -> None:
-    """Take sites [n] out of the table; those behind close the gap (Knuth's algorithm R for linear probing)."""
-    mask = len(rows.table) - 1
-    for site in sites:
-        gap = home(rows.table, rows.hashes[site])
-        while rows.table[gap] != site:
-            gap = (gap + 1) & mask
-        at = (gap + 1) & mask
-        while rows.table[at] >= 0:
-            if ((at - home(rows.table, rows.hashes[rows.table[at]])) & mask) >= ((at - gap) & mask):
-                rows.table[gap] = rows.table[at]
-                gap = at
-            at = (at + 1) & mask
-        rows.table[gap] = NONE
-
-
-@kernel
-def locate(rows: Rows, vectors: F32, free: I32, sites: I32) -> int:
-    """The site of each vector [n] into sites [n]; new vectors take those of ``free`` in turn. Returns how many did."""
-    bits = vectors.view(np.int32)
-    taken = 0
-    for i in range(len(vectors)):
-        value = hash_of(bits[i])
-        site = find(rows, bits[i], value)
-        if site < 0:
-            site = free[taken]
-            taken += 1
-            rows.vectors[site] = vectors[i]
-            rows.hashes[site] = value
-            enter(rows, site)
-        sites[i] = site
-    return taken
-
-
-@kernel
-def fill_table(rows: Rows, sites: I32) -> None:
-    """Make the table anew from all sites [n]."""
-    rows.table[:] = NONE
-    for site in sites:
-        enter(rows, site)
-
-
-@kernel
 def move_row(rows: Rows, old: int, new: int) -> None:
     """Let row ``new``, which is not in use, take over from row ``old``; the table is the caller's matter."""
     rows.vectors[new], rows.codes[new] = rows.vectors[old], rows.codes[old]
-    rows.scale[new], rows.error[new], rows.norm[new] = rows.scale[old], rows.error[old], rows.norm[old]
-    rows.hashes[new] = rows.hashes[old]
+    rows.scale[new], rows.error[new], rows.hashes[new] = rows.scale[old], rows.error[old], rows.hashes[old]
     rows.near[new], rows.dist[new] = rows.near[old], rows.dist[old]
     rows.filled[new], rows.radius[new] = rows.filled[old], rows.radius[old]
     rows.head[new], rows.degree[new] = rows.head[old], rows.degree[old]

@@ -11,8 +11,8 @@ from consumer.types import Vectors
 
 Metric = Literal["cosine", "euclidean"]
 
-LONGEST = 1e15
-"""Longest vector that may be placed: its squared distance to any other is still a float32."""
+SHORTEST, LONGEST = 1e-15, 1e15
+"""Lengths of vectors that may be placed: squared distances are float32 then."""
 
 
 def placed(metric: Metric, vectors: NDArray[Any]) -> Vectors:

@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consumer.metric import Metric, scores
 from consumer.ports import Index
-from consumer.sites import EMPTY, SiteGraph
+from consumer.sites import EMPTY, FIRST_CAPACITY, SiteGraph
 from consumer.types import Slots, Vectors
 
 NOWHERE, TWINS = -1, -2
 """In place of the one product at a site: there is none, or several."""
-TIE = np.float32(2e-5)
-"""Squared distances this close, in lengths of the vector squared, count as equal: the rounding of float32 sums."""
 
 Twins = list[tuple[str, int]]
 """(id, slot) of all products at one site, sorted."""
@@ -38,11 +36,18 @@ class NeighbourGraph:
     """
 
     def __init__(
-        self, index: Index, dim: int, k: int, slack: int, id_of: Callable[[int], str], metric: Metric = "cosine"
+        self,
+        index: Index,
+        dim: int,
+        k: int,
+        slack: int,
+        id_of: Callable[[int], str],
+        metric: Metric = "cosine",
+        capacity: int = FIRST_CAPACITY,
     ) -> None:
         self.k = k
         self.metric = metric
-        self.sites = SiteGraph(index, dim, k, slack)
+        self.sites = SiteGraph(index, dim, k, slack, capacity)
         self._id_of = id_of
         self._site_of: Slots = np.full(self.sites.capacity, -1, np.int32)
         self._visible = np.zeros(self.sites.capacity, np.bool_)
@@ -77,7 +82,7 @@ class NeighbourGraph:
         self._leave(np.concatenate([dropped, placed[self._site_of[placed] >= 0]]), changes, stays=False)
         self._leave(hidden, changes, stays=True)
         self.sites.release(np.array([site for site in changes.weights if self._only[site] == NOWHERE], np.int32))
-        located, new = self.sites.locate(vectors)
+        located, new = self.sites.locate(vectors + np.float32(0))  # there is one zero
         self._extend()
         self._place(placed, located)
         self._show(shown, changes)
@@ -88,6 +93,11 @@ class NeighbourGraph:
 
     def best(self, slots: Slots) -> tuple[Slots, NDArray[np.float32]]:
         """The published lists: neighbour slots and scores [n, k], best first, padded with -1 and -inf."""
+        products, squared = self._best(slots)
+        return products, scores(self.metric, squared)
+
+    def _best(self, slots: Slots) -> tuple[Slots, NDArray[np.float32]]:
+        """The published lists: neighbour slots and squared distances [n, k], padded with -1 and infinity."""
         own = self._site_of[slots]
         near, squared = self.sites.best(own)
         products = np.where(near >= 0, self._only[near], NOWHERE)
@@ -96,7 +106,7 @@ class NeighbourGraph:
             products[row], squared[row] = NOWHERE, np.inf
             for at, (slot, distance) in enumerate(named):
                 products[row, at], squared[row, at] = slot, distance
-        return products, scores(self.metric, squared)
+        return products, squared
 
     def vectors(self, slots: Slots) -> Vectors:
         """A copy of the vectors [n, dim]."""
@@ -115,11 +125,14 @@ class NeighbourGraph:
 
     def recall(self, slots: Slots) -> NDArray[np.float64]:
         """Of the published list of each slot [n]: the share of its entries that are as near as the exact k nearest."""
-        vectors = self.vectors(slots)
-        squared = self.sites.squared(vectors)
-        _, published = self.best(slots)
-        tie = TIE * np.einsum("nd,nd->n", vectors, vectors)
-        return np.array([self._share(*row) for row in zip(slots.tolist(), squared, published, tie, strict=True)])
+        squared = self.sites.measure(self._site_of[slots])
+        _, published = self._best(slots)
+        return np.array([self._share(*row) for row in zip(slots.tolist(), squared, published, strict=True)])
+
+    def sample(self, size: int, random: np.random.Generator) -> Slots:
+        """So many products at random, or all if there are fewer."""
+        slots = np.flatnonzero(self._site_of >= 0).astype(np.int32)
+        return random.choice(slots, min(size, len(slots)), replace=False)
 
     def heal(self, slots: Slots) -> Slots:
         """Make the lists of slots [n] anew from the exact answer; returns all slots whose list changed by that."""
@@ -177,7 +190,9 @@ class NeighbourGraph:
             self._note(slot, site, changes)
 
     def _note(self, slot: int, site: int, changes: _Changes) -> None:
-        """Note whose list may change as one of several products at a site comes or goes."""
+        """Note whose list may change as one of several products at a site comes or goes; nobody names a hidden one."""
+        if not self._visible[slot]:
+            return
         twins = self._twins[site]
         at = bisect.bisect_left(twins, (self._id_of(slot), slot))
         if self._visible_before(twins, at) < self.k:
@@ -193,7 +208,7 @@ class NeighbourGraph:
     def _visible_before(self, twins: Twins, at: int) -> int:
         """Visible products among the first ``at``, counted no further than k."""
         found = 0
-        for _, slot in twins[:at]:
+        for _, slot in islice(twins, at):
             found += bool(self._visible[slot])
             if found == self.k:
                 break
@@ -208,7 +223,7 @@ class NeighbourGraph:
 
     def _remove(self, slot: int, site: int) -> None:
         twins = self._twins[site]
-        twins.remove((self._id_of(slot), slot))
+        del twins[bisect.bisect_left(twins, (self._id_of(slot), slot))]
         if len(twins) == 1:
             self._only[site] = twins[0][1]
             del self._twins[site]
@@ -236,7 +251,8 @@ class NeighbourGraph:
         if self._only[site] == TWINS:
             twins = self._twins[site]
             at = bisect.bisect_left(twins, (self._id_of(slot), slot))
-            yield from ((other, 0.0) for _, other in twins[at + 1 :] + twins[:at] if self._visible[other])
+            ring = chain(islice(twins, at + 1, None), islice(twins, at))
+            yield from ((other, 0.0) for _, other in ring if self._visible[other])
         yield from self._expanded(near[near >= 0], squared)
 
     def _expanded(self, sites: Slots, squared: NDArray[np.float32]) -> Iterator[tuple[int, float]]:
@@ -246,7 +262,8 @@ class NeighbourGraph:
                 if self._visible[slot]:
                     yield slot, distance
 
-    def _share(self, slot: int, squared: NDArray[np.float32], published: NDArray[np.float32], tie: float) -> float:
+    def _share(self, slot: int, squared: NDArray[np.float32], published: NDArray[np.float32]) -> float:
+        """Both sides are distances by the same kernel, so that equal ones are the same bits."""
         weight = self._weight[: len(squared)].copy()
         weight[self._site_of[slot]] -= self._visible[slot]
         squared[weight == 0] = np.inf
@@ -254,8 +271,7 @@ class NeighbourGraph:
         nearest = np.argpartition(squared, min(self.k, len(squared) - 1))[: self.k + 1]
         nearest = nearest[np.argsort(squared[nearest])]
         last = squared[nearest[np.searchsorted(np.cumsum(weight[nearest]), wanted)]] if wanted else np.inf
-        worst = scores(self.metric, np.array(last + tie, np.float32))
-        right = ((published > -np.inf) & (published >= worst)).sum()
+        right = ((published < np.inf) & (published <= last)).sum()
         return min(int(right), wanted) / wanted if wanted else 1.0
 
     def _reserve(self, *slots: Slots) -> None:
@@ -302,8 +318,13 @@ class _Changes:
 
 def warm_up(index: Index, dim: int) -> None:
     """Have the kernels compiled, or read from their cache, before the first event waits for them."""
-    graph = NeighbourGraph(index, dim, k=1, slack=0, id_of=str)
-    slots = np.arange(3, dtype=np.int32)
-    graph.apply(EMPTY, EMPTY, slots, slots, np.eye(3, dim, dtype=np.float32))
-    graph.apply(slots[:1], EMPTY, EMPTY, EMPTY, np.empty((0, dim), np.float32))
-    graph.best(slots[1:])
+    graph = NeighbourGraph(index, dim, k=1, slack=0, id_of=str, capacity=1)
+    slots, no_vectors = np.arange(12, dtype=np.int32), np.empty((0, dim), np.float32)
+    vectors = np.linspace(1, 2, 6 * dim, dtype=np.float32).reshape(6, dim)
+    graph.apply(EMPTY, EMPTY, slots, slots, np.concatenate([vectors, vectors]))
+    graph.heal(slots[:1])
+    graph.recall(slots[:1])
+    graph.best(slots)
+    graph.apply(slots[1:5], EMPTY, EMPTY, EMPTY, no_vectors)
+    graph.apply(slots[7:], EMPTY, EMPTY, EMPTY, no_vectors)
+    graph.maintain(8)

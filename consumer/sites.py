@@ -13,7 +13,7 @@ import heapq
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer import kernels
+from consumer import kernels, table
 from consumer.kernels import CHUNK, Journal, Rows
 from consumer.ports import Index
 from consumer.types import Slots, Vectors
@@ -21,7 +21,7 @@ from consumer.types import Slots, Vectors
 MARGIN = 10
 """Hits searched beyond a full list: more of them find more of the lists that must change."""
 FIRST_CAPACITY = 1024
-MOST_GROWTH = 16384
+MOST_GROWTH = 4096
 """Rows added at once at most: the system has to clear their memory while events wait."""
 SPARSE = 3
 """Rows for each site from which on the arrays shrink."""
@@ -40,14 +40,16 @@ class SiteGraph:
     Visible sites are in the index and may be named by lists. Hidden ones keep a list of their own.
     """
 
-    def __init__(self, index: Index, dim: int, k: int, slack: int) -> None:
+    def __init__(self, index: Index, dim: int, k: int, slack: int, capacity: int = FIRST_CAPACITY) -> None:
         self.k = k
         self.width = k + slack
         self.distances = 0
-        self.visible = np.zeros(FIRST_CAPACITY, np.bool_)
+        self.visible = np.zeros(capacity, np.bool_)
+        self._in_use = np.zeros(capacity, np.bool_)
+        self._least = capacity
         self._index = index
-        self.rows = _rows(FIRST_CAPACITY, dim, self.width)
-        self._journal = _journal(FIRST_CAPACITY)
+        self.rows = _rows(capacity, dim, self.width)
+        self._journal = _journal(capacity)
         self._free: list[int] = []
         """A heap: low rows are taken first, so that the arrays stay dense."""
         self._used = 0
@@ -77,22 +79,23 @@ class SiteGraph:
     def release(self, sites: Slots) -> None:
         """Sites [n] that no product lies at any more; their rows are free once the batch is applied."""
         if len(sites):
-            kernels.forget(self.rows, sites)
+            table.forget(self.rows, sites)
         self._freed = sites
 
     def locate(self, vectors: Vectors) -> tuple[Slots, Slots]:
         """The sites [n] of vectors [n, dim], and those of them that are new."""
         if not len(vectors):
             return EMPTY, EMPTY
-        recycled = [heapq.heappop(self._free) for _ in range(min(len(vectors), len(self._free)))]
-        unused = len(vectors) - len(recycled)
+        unused = max(0, len(vectors) - len(self._free))
         self._reserve(self._used + unused)
+        recycled = [heapq.heappop(self._free) for _ in range(len(vectors) - unused)]
         free = np.array([*recycled, *range(self._used, self._used + unused)], np.int32)
         sites = np.empty(len(vectors), np.int32)
-        taken = kernels.locate(self.rows, np.ascontiguousarray(vectors), free, sites)
+        taken = table.locate(self.rows, np.ascontiguousarray(vectors), free, sites)
         for row in recycled[taken:]:
             heapq.heappush(self._free, row)
         self._used += max(0, taken - len(recycled))
+        self._in_use[free[:taken]] = True
         return sites, free[:taken]
 
     def apply(self, hidden: Slots, shown: Slots, placed: Slots) -> None:
@@ -110,6 +113,7 @@ class SiteGraph:
         self.visible[shown] = True
         self._index.add(shown, self.rows.vectors[shown])
         self._search_and_join(shown, placed)
+        self._in_use[dropped] = False
         for row in dropped.tolist():
             heapq.heappush(self._free, row)
 
@@ -133,38 +137,31 @@ class SiteGraph:
         """The nearest visible sites of free vectors [n, dim]: sites [n, k] padded with -1."""
         return self._index.search(vectors, k)
 
-    def squared(self, vectors: Vectors) -> NDArray[np.float32]:
-        """Squared distances [n, rows in use] of vectors [n, dim] from every visible site; infinity for all other rows."""
-        stored, norms = self.rows.vectors[: self._used], self.rows.norm[: self._used]
-        found = vectors @ stored.T
-        found *= -2
-        found += norms
-        found += np.einsum("nd,nd->n", vectors, vectors)[:, None]
-        found[:, ~self.visible[: self._used]] = np.inf
-        nearest: NDArray[np.float32] = np.maximum(found, 0, out=found)
-        return nearest
+    def measure(self, sites: Slots) -> NDArray[np.float32]:
+        """Squared distances [n, rows] of sites [n] from every visible site; infinity for all other rows."""
+        squared = np.empty((len(sites), self._used), np.float32)
+        kernels.measure(self.rows, sites, self.visible, squared)
+        return squared
 
     def heal(self, sites: Slots) -> None:
         """Make the lists of sites [n] anew from all visible sites, in a batch of their own: see ``changed``."""
         self.begin()
         everybody = np.flatnonzero(self.visible).astype(np.int32)
-        kernels.set_lists(self.rows, self._journal, sites, np.tile(everybody, (len(sites), 1)))
+        kernels.set_lists(self.rows, self._journal, sites, np.tile(everybody, (len(sites), 1)), self.visible)
         self._watch(sites)
 
     def shrink(self, moves: int) -> dict[int, int]:
         """Give memory back when most rows are free: moves so many sites at most. Returns new row by old row."""
-        goal = max(FIRST_CAPACITY, len(self) * 3 // 2)
+        goal = max(self._least, len(self) * 3 // 2)
         if self.capacity < SPARSE * goal:
             return {}
-        free = set(self._free)
-        top = [row for row in range(self._used - 1, goal - 1, -1) if row not in free][:moves]
+        top = (goal + np.flatnonzero(self._in_use[goal:])[-moves:]).tolist()
         moved = {old: heapq.heappop(self._free) for old in top}
         for old, new in moved.items():
             self._move(old, new)
-        self._free += moved
+            heapq.heappush(self._free, old)
         if len(top) < moves:
             self._truncate(goal)
-        heapq.heapify(self._free)
         return moved
 
     def maintain(self, moves: int) -> None:
@@ -173,7 +170,7 @@ class SiteGraph:
 
     def nbytes(self) -> int:
         """Bytes of all arrays but the vectors."""
-        arrays = (*self.rows[1:], *self._journal, self.visible)
+        arrays = (*self.rows[1:], *self._journal, self.visible, self._in_use)
         return sum(array.nbytes for array in arrays)
 
     def _leave(self, dropped: Slots, hidden: Slots) -> None:
@@ -194,7 +191,7 @@ class SiteGraph:
             return
         reach = len(self._index) if self._index.exhaustive else self.width + MARGIN + 1
         hits = self._index.search(self.rows.vectors[targets], reach)
-        kernels.set_lists(self.rows, self._journal, targets, hits)
+        kernels.set_lists(self.rows, self._journal, targets, hits, self.visible)
         unbounded = np.array(sorted(self._unbounded), np.int32)
         if len(shown):
             self.distances += kernels.join(self.rows, self._journal, shown, hits[: len(shown)], unbounded, self.k)
@@ -209,12 +206,13 @@ class SiteGraph:
         self._unbounded.update(sites[unbounded].tolist())
 
     def _move(self, old: int, new: int) -> None:
-        kernels.forget(self.rows, np.array([old], np.int32))
+        table.forget(self.rows, np.array([old], np.int32))
         kernels.move_row(self.rows, old, new)
-        kernels.enter(self.rows, new)
+        table.enter(self.rows, new)
         if self.visible[old]:
             self._index.rename(old, new)
         self.visible[new], self.visible[old] = self.visible[old], False
+        self._in_use[new], self._in_use[old] = True, False
         if old in self._unbounded:
             self._unbounded.remove(old)
             self._unbounded.add(new)
@@ -226,6 +224,7 @@ class SiteGraph:
         self.rows = self.rows._replace(chunks=packed)
         self._used = min(self._used, capacity)
         self._free = [row for row in self._free if row < capacity]
+        heapq.heapify(self._free)
         self._resize(capacity)
         self._rehash()
 
@@ -237,23 +236,22 @@ class SiteGraph:
             self._rehash()
 
     def _rehash(self) -> None:
+        """Make a table that fits the capacity."""
+        entered = self.rows.table[self.rows.table >= 0]
         self.rows = self.rows._replace(table=_table(self.capacity))
-        used = np.ones(self._used, np.bool_)
-        used[self._free] = False
-        used[self._freed] = False
-        kernels.fill_table(self.rows, np.flatnonzero(used).astype(np.int32))
+        table.fill_table(self.rows, entered)
 
     def _resize(self, capacity: int) -> None:
         """In place: the system moves the pages of a large array instead of copying them."""
-        for array in (*self.rows[:PER_ROW], *self._journal[:-1], self.visible):
+        for array in (*self.rows[:PER_ROW], *self._journal[:-1], self.visible, self._in_use):
             array.resize((capacity, *array.shape[1:]), refcheck=False)
         self.rows.chunks.resize((_chunks(capacity, self.width), CHUNK + 1), refcheck=False)
         self.rows.head[self._used :] = -1
 
 
 def _chunks(capacity: int, width: int) -> int:
-    """As many as there can be: full ones for all entries, and one that is not full for every row."""
-    return capacity * (width // CHUNK + 1)
+    """As many as there can be: one for every row, and a further one for each CHUNK entries beyond the first."""
+    return capacity + capacity * (width - 1) // CHUNK
 
 
 def _table(capacity: int) -> Slots:
@@ -266,7 +264,6 @@ def _rows(capacity: int, dim: int, width: int) -> Rows:
         codes=np.zeros((capacity, dim), np.int8),
         scale=np.zeros(capacity, np.float32),
         error=np.zeros(capacity, np.float32),
-        norm=np.zeros(capacity, np.float32),
         near=np.zeros((capacity, width), np.int32),
         dist=np.zeros((capacity, width), np.float32),
         filled=np.zeros(capacity, np.int32),

@@ -20,6 +20,7 @@ from consumer.errors import EncoderFailed, KinstreamError
 from consumer.exact import ExactIndex
 from consumer.loop import Chores, Loop
 from consumer.memory import MemoryLog, MemorySource, MemoryStore
+from consumer.metric import LONGEST, Metric
 from consumer.metrics import OUTCOMES, Metrics
 from consumer.neighbours import NeighbourGraph
 from consumer.pipeline import Pipeline
@@ -68,7 +69,15 @@ class WordEncoder:
 class Shop:
     """A topic, a store and a service that can be restarted."""
 
-    def __init__(self, *, batch: int = 100, partitions: int = 1, fact_attributes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        batch: int = 100,
+        partitions: int = 1,
+        fact_attributes: Sequence[str] = (),
+        metric: Metric = "cosine",
+    ) -> None:
+        self.metric: Metric = metric
         self.log = MemoryLog(partitions=partitions)
         self.store = MemoryStore("g1")
         self.batch = batch
@@ -80,7 +89,8 @@ class Shop:
         self.encoder = WordEncoder()
         self.metrics = Metrics("words", "exact", "python")
         self.catalogue = Catalogue()
-        graph = NeighbourGraph(ExactIndex(DIM), DIM, 3, 3, self.catalogue.id_of)
+        graph = NeighbourGraph(ExactIndex(DIM), DIM, 3, 3, self.catalogue.id_of, self.metric)
+        self.graph = graph
         pipeline = Pipeline(self.encoder, graph, self.catalogue, self.fact_attributes, self.metrics.stage)
         auditor = Auditor(graph, self.catalogue, self.metrics.list_recall, pipeline.lock, 0.02)
         source = MemorySource(self.log)
@@ -424,3 +434,46 @@ def test_batches_and_restarts_do_not_change_the_outcome(events: list[Any], batch
 def _rounded(store: MemoryStore) -> dict[str, list[float]]:
     """Scores only: which of several twins is named may differ."""
     return {id: [round(score, 5) for _, score in names] for id, names in store.lists.items()}
+
+
+def test_a_wrong_list_is_healed_and_published_without_an_event() -> None:
+    shop = filled()
+    right = {id: list(entries) for id, entries in shop.store.lists.items()}
+    rows = shop.graph.sites.rows
+    slot = shop.catalogue.get("a").slot  # type: ignore[union-attr]
+    site = int(shop.graph._site_of[slot])
+    rows.dist[site, : rows.filled[site]] += 0.5
+    shop.store.lists["a"] = []
+    shop.now += 5
+    shop.loop.step()
+    assert {id: [other for other, _ in entries] for id, entries in shop.store.lists.items()} == {
+        id: [other for other, _ in entries] for id, entries in right.items()
+    }
+    assert shop.counted() == {"embedded": 5}
+
+
+def test_identical_products_name_each_other_in_a_ring() -> None:
+    shop = filled()
+    for number in range(8):
+        shop.send(f"twin{number}", "grey sock")
+    shop.drain()
+    assert shop.store.lists["twin6"] == [("twin7", 1.0), ("twin0", 1.0), ("twin1", 1.0)]
+    shop.delete("twin7")
+    shop.send("twin0", "grey sock", available=False)
+    shop.drain()
+    assert shop.names("twin6") == {"twin1", "twin2", "twin3"}
+    assert not shop.named_anywhere("twin7")
+    assert not shop.named_anywhere("twin0")
+    assert shop.names("twin0") == {"twin1", "twin2", "twin3"}
+
+
+def test_a_euclidean_generation_takes_vectors_as_they_are() -> None:
+    shop = Shop(metric="euclidean")
+    for id, x in {"a": 1.0, "b": 2.0, "c": 30.0}.items():
+        shop.send(id, embedding=[x] + [0.0] * (DIM - 1))
+    shop.send("d", embedding=[2 * LONGEST] + [0.0] * (DIM - 1))
+    shop.drain()
+    assert shop.store.lists["a"] == [("b", -1.0), ("c", -29.0)]
+    (letter,) = shop.log.dead_letters
+    assert letter.reason == "InvalidEmbedding"
+    assert "2e+15" in letter.message

@@ -66,6 +66,26 @@ def test_best_scores_equal_those_of_the_loop(seed: int) -> None:
         assert best[row, 0] == best[row].min()
 
 
+@pytest.mark.parametrize("length", [1.0, 1e3, 1e6])
+def test_euclidean_lists_of_long_vectors_are_checked_too(length: float) -> None:
+    export = catalogue()
+    long = Export(
+        Generation(name="g1", model="none", dim=8, k=K, metric="euclidean"),
+        export.ids,
+        export.vectors * np.linspace(1, 3, 60, dtype=np.float32)[:, None] * np.float32(length),
+        export.available,
+    )
+    stored = {}
+    for row, id in enumerate(long.ids):
+        distances = [float(np.linalg.norm(long.vectors[row].astype(np.float64) - other)) for other in long.vectors]
+        order = [z for z in np.argsort(distances) if z != row and long.available[z]]
+        stored[id] = Stored([(long.ids[z], -distances[z]) for z in order[:K]], True)
+        worse = Stored([*stored[id].neighbours[:-1], (long.ids[order[-1]], -distances[order[-1]])], True)
+    assert check(long, stored).recall == 1.0
+    assert check(long, stored | {long.ids[-1]: worse}).lost == 1
+    assert check(long, stored).score_error <= 1e-6 * length
+
+
 def test_a_wrong_member_loses_recall_only() -> None:
     export = catalogue()
     stored = right_lists(export)
