@@ -162,7 +162,7 @@ class _Graph:
         reach = min(k, len(self))
         if reach == 0 or not len(vectors):
             return found
-        self._hnsw.set_ef(max(EF_SEARCH, 2 * reach))
+        self._hnsw.set_ef(max(EF_SEARCH, reach * 4 // 3))
         try:
             labels, _ = self._hnsw.knn_query(vectors, k=reach, num_threads=1)
             found[:, :reach] = self._slot_of[labels.astype(np.int64)]

@@ -36,6 +36,8 @@ CHUNK = 15
 """Listers in a chunk; the sixteenth number is the next chunk."""
 LINE = 64
 """Bytes of a cache line."""
+ENOUGH = 800
+"""Candidates after which a join takes no further hits, beyond those that it always takes."""
 AHEAD = 6
 """Candidates between asking for codes and using them."""
 SAFETY = np.float32(0.9999)
@@ -391,25 +393,29 @@ def offer(rows: Rows, journal: Journal, y: int, x: int, k: int) -> None:
 
 
 @kernel
-def collect(rows: Rows, journal: Journal, x: int, hits: I32, unbounded: I32) -> int:
-    """Note as candidates, each once: the hits of x [m], all who list a hit, and the unbounded. Returns how many."""
+def collect(rows: Rows, journal: Journal, x: int, hits: I32, least: int, unbounded: I32) -> int:
+    """Note as candidates, each once: hits of x [m], all who list one of these, and the unbounded. Returns how many.
+
+    The nearest ``least`` hits are always taken; where few list each other, further ones until there are candidates enough.
+    """
     journal.size[3] += 1
     join, found = journal.size[3], 0
     rows.tested[x] = join
     for z in hits:
         if z >= 0:
             prefetch(rows.chunks, rows.head[z], 0)
-    for z in hits:
-        if z < 0:
-            continue
+    for i in range(len(hits)):
+        z = hits[i]
+        if z < 0 or (i >= least and found >= ENOUGH):
+            break
         if rows.tested[z] != join:
             rows.tested[z] = join
             journal.candidates[found] = z
             found += 1
         chunk, used = rows.head[z], in_first(rows.degree[z])
         while chunk >= 0:
-            for i in range(used):
-                y = rows.chunks[chunk, i]
+            for j in range(used):
+                y = rows.chunks[chunk, j]
                 if rows.tested[y] != join:
                     rows.tested[y] = join
                     journal.candidates[found] = y
@@ -424,7 +430,7 @@ def collect(rows: Rows, journal: Journal, x: int, hits: I32, unbounded: I32) -> 
 
 
 @kernel
-def join(rows: Rows, journal: Journal, fresh: I32, hits: I32, unbounded: I32, k: int) -> int:
+def join(rows: Rows, journal: Journal, fresh: I32, hits: I32, least: int, unbounded: I32, k: int) -> int:
     """The reverse join: offer each fresh site [n] to its hits [n, m], to all who list a hit, and to the unbounded.
 
     Returns the number of distances computed or estimated.
@@ -432,7 +438,7 @@ def join(rows: Rows, journal: Journal, fresh: I32, hits: I32, unbounded: I32, k:
     distances = 0
     for i in range(len(fresh)):
         x = fresh[i]
-        found = collect(rows, journal, x, hits[i], unbounded)
+        found = collect(rows, journal, x, hits[i], least, unbounded)
         distances += found
         for a in range(found):
             if a + AHEAD < found:

@@ -19,7 +19,9 @@ from consumer.ports import Index
 from consumer.types import Slots, Vectors
 
 MARGIN = 10
-"""Hits searched beyond a full list: more of them find more of the lists that must change."""
+"""Hits beyond a full list whose listers are always joined: more of them find more of the lists that must change."""
+FURTHER = 50
+"""Hits beyond those, for joins in thinly settled places."""
 FIRST_CAPACITY = 1024
 MOST_GROWTH = 4096
 """Rows added at once at most: the system has to clear their memory while events wait."""
@@ -189,12 +191,14 @@ class SiteGraph:
         targets = np.array([*shown.tolist(), *sorted(others)], np.int32)
         if not len(targets):
             return
-        reach = len(self._index) if self._index.exhaustive else self.width + MARGIN + 1
-        hits = self._index.search(self.rows.vectors[targets], reach)
+        least, further = (len(self._index), 0) if self._index.exhaustive else (self.width + MARGIN + 1, FURTHER)
+        hits = self._index.search(self.rows.vectors[targets], least + further)
         kernels.set_lists(self.rows, self._journal, targets, hits, self.visible)
         unbounded = np.array(sorted(self._unbounded), np.int32)
         if len(shown):
-            self.distances += kernels.join(self.rows, self._journal, shown, hits[: len(shown)], unbounded, self.k)
+            self.distances += kernels.join(
+                self.rows, self._journal, shown, hits[: len(shown)], least, unbounded, self.k
+            )
         self._watch(np.concatenate([targets, unbounded]))
 
     def _watch(self, sites: Slots) -> None:
