@@ -374,7 +374,7 @@ def test_everything_may_be_deleted(at_once: int) -> None:
 
 def test_few_living_among_many_dead_know_whom_they_do_not_know() -> None:
     """hnswlib often reaches too few of them; a list that does not name everybody must not believe that it does."""
-    graph, vectors = filled(31)
+    graph, _ = filled(31)
     random = np.random.default_rng(3)
     for _ in range(900):
         slot = random.integers(31, size=1).astype(np.int32)
