@@ -10,8 +10,8 @@ import numpy as np
 
 from consumer.catalogue import Catalogue
 from consumer.content import fingerprint
-from consumer.metric import LONGEST, SHORTEST, Metric
-from consumer.types import DeadLetter, Outcome, Plan, Record, Upsert
+from consumer.metric import LONGEST, SHORTEST
+from consumer.types import DeadLetter, Metric, Outcome, Plan, Record, Upsert
 from producer.events import BadEvent, Deletion, Product, decode_event
 
 

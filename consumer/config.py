@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from consumer.errors import KinstreamError
-from consumer.metric import Metric
+from consumer.types import Metric
 
 PREFIX = "KINSTREAM_"
 

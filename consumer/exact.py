@@ -38,12 +38,7 @@ class ExactIndex:
 
     def search(self, vectors: Vectors, k: int) -> Slots:
         """The exact nearest, ties broken by slot."""
-        found = np.full((len(vectors), k), -1, np.int32)
-        for row, vector in enumerate(vectors):
-            squared = ((self._vectors - vector) ** 2).sum(axis=1)
-            order = np.lexsort((self._slots, squared))[:k]
-            found[row, : len(order)] = self._slots[order]
-        return found
+        return compared(self._slots, self._vectors, vectors, k)
 
     def maintain(self, moves: int) -> None:
         """Nothing is left behind that would need it."""
@@ -52,3 +47,13 @@ class ExactIndex:
         unknown = np.setdiff1d(slots, self._slots)
         if len(unknown):
             raise KeyError(f"slots {unknown.tolist()} are not in the index")
+
+
+def compared(slots: Slots, vectors: Vectors, queries: Vectors, k: int) -> Slots:
+    """The nearest [n, k] of slots [m] with vectors [m, dim] to queries [n, dim], ties broken by slot, padded with -1."""
+    found = np.full((len(queries), k), -1, np.int32)
+    for row, query in enumerate(queries):
+        squared = ((vectors - query) ** 2).sum(axis=1)
+        order = np.lexsort((slots, squared))[:k]
+        found[row, : len(order)] = slots[order]
+    return found

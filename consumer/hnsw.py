@@ -8,12 +8,12 @@ rebuild.
 
 from __future__ import annotations
 
-from typing import Any
-
 import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
+from consumer.arrays import larger, resize
+from consumer.exact import compared
 from consumer.types import Slots, Vectors
 
 M = 16
@@ -167,16 +167,12 @@ class _Graph:
             labels, _ = self._hnsw.knn_query(vectors, k=reach, num_threads=1)
             found[:, :reach] = self._slot_of[labels.astype(np.int64)]
         except RuntimeError:
-            search = self._search_all if len(self) <= FEW else self._search_narrower
+            if len(self) <= FEW:
+                return compared(*self.living(self.labels()), vectors, k)
             for row, vector in enumerate(vectors):
-                hits = search(vector, reach)
+                hits = self._search_narrower(vector, reach)
                 found[row, : len(hits)] = hits
         return found
-
-    def _search_all(self, vector: Vectors, reach: int) -> Slots:
-        slots, vectors = self.living(self.labels())
-        order = np.argsort(((vectors - vector) ** 2).sum(axis=1), kind="stable")
-        return slots[order[:reach]]
 
     def _search_narrower(self, vector: Vectors, reach: int) -> Slots:
         while reach:
@@ -190,18 +186,8 @@ class _Graph:
 
     def _reserve(self, labels: int, slots: int) -> None:
         if labels > len(self._slot_of):
-            larger = _larger(labels, len(self._slot_of))
-            self._hnsw.resize_index(larger)
-            _resize(self._slot_of, larger)
+            capacity = larger(labels, len(self._slot_of), MOST_GROWTH)
+            self._hnsw.resize_index(capacity)
+            resize(self._slot_of, capacity, fill=-1)
         if slots > len(self._label_of):
-            _resize(self._label_of, _larger(slots, len(self._label_of)))
-
-
-def _larger(wanted: int, held: int) -> int:
-    return max(wanted, held + min(held // 2, MOST_GROWTH))
-
-
-def _resize(array: NDArray[Any], length: int) -> None:
-    held = len(array)
-    array.resize(length, refcheck=False)
-    array[held:] = -1
+            resize(self._label_of, larger(slots, len(self._label_of), MOST_GROWTH), fill=-1)

@@ -94,9 +94,7 @@ class Loop:
             self.commit(batch)
             self.count(applied)
         for chore in self._chores.always if batch.records else [*self._chores.always, *self._chores.idle]:
-            changed = chore(self._clock())
-            if changed is not None:
-                self.publish(Changes(self.pipeline.lists(changed), [], [], len(self.catalogue)), [])
+            self._publish_lists(chore(self._clock()))
         self._revisit(idle=not batch.records)
 
     def poll(self) -> Batch:
@@ -134,9 +132,12 @@ class Loop:
         if not idle and now - self._revisited_at < REVISIT_SECONDS:
             return
         self._revisited_at = now
-        applied = self.pipeline.revisit(now)
-        if applied is not None:
-            self.publish(self.pipeline.changes(applied), [])
+        self._publish_lists(self.pipeline.revisit(now))
+
+    def _publish_lists(self, changed: Slots | None) -> None:
+        """Publish lists that changed without an event."""
+        if changed is not None:
+            self.publish(Changes(self.pipeline.lists(changed), [], [], len(self.catalogue)), [])
 
     def _send_letters(self, applied: Applied) -> None:
         """Letters from before the committed offsets were sent before the restart."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer.types import Vectors
-
-Metric = Literal["cosine", "euclidean"]
+from consumer.types import Metric, Vectors
 
 SHORTEST, LONGEST = 1e-15, 1e15
 """Lengths of vectors that may be placed: squared distances are float32 then."""

@@ -17,10 +17,11 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer.metric import Metric, scores
+from consumer.arrays import larger, resize
+from consumer.metric import scores
 from consumer.ports import Index
 from consumer.sites import EMPTY, FIRST_CAPACITY, SiteGraph
-from consumer.types import Slots, Vectors
+from consumer.types import Metric, Slots, Vectors
 
 NOWHERE, TWINS = -1, -2
 """In place of the one product at a site: there is none, or several."""
@@ -278,18 +279,15 @@ class NeighbourGraph:
         rows = max(int(part.max()) for part in slots if len(part)) + 1
         held = len(self._visible)
         if rows > held:
-            larger = max(rows, held + held // 2)
-            self._site_of.resize(larger, refcheck=False)
-            self._visible.resize(larger, refcheck=False)
-            self._site_of[held:] = -1
+            capacity = larger(rows, held, held)
+            resize(self._site_of, capacity, fill=-1)
+            resize(self._visible, capacity)
 
     def _extend(self) -> None:
         """Bring the arrays by site to the capacity of the sites."""
-        held, capacity = len(self._only), self.sites.capacity
-        if held != capacity:
-            self._only.resize(capacity, refcheck=False)
-            self._weight.resize(capacity, refcheck=False)
-            self._only[held:] = NOWHERE
+        if len(self._only) != self.sites.capacity:
+            resize(self._only, self.sites.capacity, fill=NOWHERE)
+            resize(self._weight, self.sites.capacity)
 
 
 class _Changes:

@@ -82,13 +82,15 @@ class Pipeline:
         with self._stage("index"), self.lock:
             return self._indexed(plan, vectors)
 
-    def revisit(self, now: float) -> Applied | None:
-        """Apply the images that arrived since their products were encoded; None when there is none."""
+    def revisit(self, now: float) -> Slots | None:
+        """Apply the images that arrived since their products were encoded: the changed slots, None without images."""
         products = self._encoder.revisit(now)
         return self.reapply(products) if products else None
 
-    def reapply(self, products: Sequence[Product]) -> Applied:
+    def reapply(self, products: Sequence[Product]) -> Slots:
         """Encode and place products again, those whose content is still the same. Cards and facts stay as they are.
+
+        Returns the slots whose lists changed.
 
         Raises:
             EncoderFailed: the encoder fails on everything, not on one of the products.
@@ -102,8 +104,7 @@ class Pipeline:
             rows = [row for row in range(len(same)) if row not in failed]
             placed = _slots([current[row][1].slot for row in rows])
             shown = _slots([current[row][1].slot for row in rows if current[row][1].available])
-            touched = self._graph.apply(_slots([]), _slots([]), shown, placed, vectors[rows])
-        return Applied(Plan([], [], [], Counter(), []), touched, [], [])
+            return self._graph.apply(_slots([]), _slots([]), shown, placed, vectors[rows])
 
     def maintain(self, now: float) -> None:
         """Do a bounded part of what keeps memory in proportion to the living; for idle moments."""

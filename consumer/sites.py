@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer import kernels, table
+from consumer.arrays import larger, resize
 from consumer.kernels import CHUNK, Journal, Rows
 from consumer.ports import Index
 from consumer.types import Slots, Vectors
@@ -235,7 +236,7 @@ class SiteGraph:
     def _reserve(self, rows: int) -> None:
         if rows <= self.capacity:
             return
-        self._resize(max(rows, self.capacity + min(self.capacity // 2, MOST_GROWTH)))
+        self._resize(larger(rows, self.capacity, MOST_GROWTH))
         if len(self.rows.table) < 2 * self.capacity:
             self._rehash()
 
@@ -246,10 +247,9 @@ class SiteGraph:
         table.fill_table(self.rows, entered)
 
     def _resize(self, capacity: int) -> None:
-        """In place: the system moves the pages of a large array instead of copying them."""
         for array in (*self.rows[:PER_ROW], *self._journal[:-1], self.visible, self._in_use):
-            array.resize((capacity, *array.shape[1:]), refcheck=False)
-        self.rows.chunks.resize((_chunks(capacity, self.width), CHUNK + 1), refcheck=False)
+            resize(array, capacity)
+        resize(self.rows.chunks, _chunks(capacity, self.width))
         self.rows.head[self._used :] = -1
 
 

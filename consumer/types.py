@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from producer.events import Product
 
 Slots: TypeAlias = NDArray[np.int32]
-"""Row numbers of products in every array of the engine, int32 [n]; -1 pads."""
+"""Numbers of products, and in the graph those of sites, int32 [n]; -1 pads."""
 
 Vectors: TypeAlias = NDArray[np.float32]
 """Rows, float32 [n, dim]; of unit length unless the metric is euclidean."""
@@ -25,6 +25,7 @@ Offsets: TypeAlias = dict[tuple[str, int], int]
 
 Outcome = Literal["embedded", "facts", "unchanged", "stale", "duplicate", "deleted", "dead_letter"]
 State = Literal["building", "ready", "live", "retired"]
+Metric = Literal["cosine", "euclidean"]
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -113,7 +114,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     dim: int
     k: int
-    metric: Literal["cosine", "euclidean"] = "cosine"
+    metric: Metric = "cosine"
     products: int = 0
     state: State = "building"
     created_at: float = 0.0

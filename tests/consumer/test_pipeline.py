@@ -20,11 +20,11 @@ from consumer.errors import EncoderFailed, KinstreamError
 from consumer.exact import ExactIndex
 from consumer.loop import Chores, Loop
 from consumer.memory import MemoryLog, MemorySource, MemoryStore
-from consumer.metric import LONGEST, Metric
+from consumer.metric import LONGEST
 from consumer.metrics import OUTCOMES, Metrics
 from consumer.neighbours import NeighbourGraph
 from consumer.pipeline import Pipeline
-from consumer.types import Generation, Vectors
+from consumer.types import Generation, Metric, Vectors
 from producer.events import Product
 
 DIM = 8
