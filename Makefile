@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 unexport UV_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint up down status bundle bench-main bench-engine lock clean
+.PHONY: help setup demo test lint up down status bundle bench-main bench-engine chaos fuzz lock clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,11 +37,12 @@ demo: setup bundle ## Real products through Kafka, the encoder and Redis: FILE=�
 test: lint bundle ## Lint, types, imports, and all tests on real Kafka and Redis.
 	@$(BIN)/python -m pytest
 
-lint: setup ## Style, types and import rules.
+lint: setup ## Style, types, import rules, and known vulnerabilities of the locked packages.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python ops/audit.py
 
 up: setup ## Start Kafka, Redis and Prometheus on 127.0.0.1.
 	@$(BIN)/python ops/local/servers.py up
@@ -57,6 +58,13 @@ bench-main: setup bundle ## Measure the pipeline against its limits; the last li
 
 bench-engine: setup ## Measure the neighbour engine against others, 20 minutes at most; the last line is JSON.
 	@$(BIN)/python ops/bench/engine.py --plot docs/cost-model.svg --json .local/bench-engine.json
+
+CHAOS := SEED KILLS REDIS_FAULTS BROKER_FAULTS NETWORK_FAULTS MINUTES ONLY TIMES
+chaos: setup ## Break everything by the hundred, see that nothing is lost: KILLS=… REDIS_FAULTS=… MINUTES=…, or ONLY=flush.
+	@$(BIN)/python ops/chaos/suite.py $(foreach name,$(CHAOS),$(if $($(name)),--$(shell echo $(name) | tr A-Z_ a-z-) "$($(name))"))
+
+fuzz: setup ## Send 100,000 sound and spoilt events, and account for each: SEED=…, EVENTS=….
+	@$(BIN)/python ops/fuzz/campaign.py $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))
 
 lock: setup ## Lock all requirements anew.
 	@$(COMPILE) --upgrade -o requirements/serving.txt

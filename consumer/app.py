@@ -12,25 +12,28 @@ import numpy as np
 import structlog
 from prometheus_client import disable_created_metrics
 
-from consumer import http, snapshot
+from consumer import http
 from consumer.allocator import Trimmer, tune
 from consumer.auditor import Auditor
-from consumer.bootstrap import bootstrap
 from consumer.bundled import BundledEncoder
 from consumer.catalogue import Catalogue
 from consumer.config import Settings, SettingsError
-from consumer.errors import KinstreamError, ServerUnavailable
+from consumer.ends import Ends
+from consumer.errors import KinstreamError, ServerUnavailable, TopicRecreated
 from consumer.exact import ExactIndex
 from consumer.given import GivenVectors
 from consumer.hnsw import HnswIndex
 from consumer.images import ImageLoader
 from consumer.kafka import KafkaSource
-from consumer.loop import Chores, Loop
+from consumer.leadership import Leadership
+from consumer.loop import Chores, Loop, Passed
 from consumer.metrics import Metrics
 from consumer.neighbours import NeighbourGraph, warm_up
+from consumer.persistence import Persistence
 from consumer.pipeline import Pipeline
 from consumer.ports import Encoder, Index, Source, Store
 from consumer.redis import RedisStore
+from consumer.snapshot import Made
 from consumer.types import Export, Generation
 from model.bundle import BundleError
 from producer.kafka_config import client_config
@@ -64,32 +67,39 @@ def build_index(settings: Settings, dim: int) -> Index:
 
 
 class Service:
-    """One running generation: the loop in the main thread, HTTP in others."""
+    """One generation: the loop in the main thread, the lease and HTTP in others."""
 
     def __init__(
-        self, settings: Settings, loop: Loop, graph: NeighbourGraph, encoder: Encoder, metrics: Metrics
+        self,
+        settings: Settings,
+        generation: Generation,
+        loop: Loop,
+        graph: NeighbourGraph,
+        encoder: Encoder,
+        metrics: Metrics,
+        leadership: Leadership,
+        persistence: Persistence,
     ) -> None:
         self._settings = settings
+        self._generation = generation
         self._loop = loop
         self._graph = graph
         self._encoder = encoder
         self._metrics = metrics
-        self._generation = Generation(
-            name=settings.generation,
-            model=encoder.name,
-            dim=encoder.dim,
-            k=settings.k,
-            metric=settings.metric,
-            created_at=time.time(),
-        )
+        self._leadership = leadership
+        self._persistence = persistence
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT: then finish the batch, save the export, leave."""
+        """Serve until SIGTERM or SIGINT: then finish the batch, write a snapshot, leave.
+
+        Raises:
+            TopicRecreated: build the service anew, and run that.
+        """
         log.info("starting", **self._described())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
         server = (
-            http.serve(self._settings.metrics_port, self, self._metrics.registry)
+            http.serve(self._settings.metrics_port, self, self._metrics.registry, self._settings.metrics_host)
             if self._settings.metrics_port
             else None
         )
@@ -149,29 +159,55 @@ class Service:
     def _serve(self) -> None:
         loop = self._loop
         try:
-            loop.patience.call(lambda: loop.store.open(self._generation))
-            bootstrap(loop)
-            loop.run()
+            self._persistence.start(loop)
+            if not loop.stopping.is_set():
+                self._leadership.start()
+                loop.run()
         except ServerUnavailable as error:
             if not loop.stopping.is_set():
                 raise
             log.warning("stopped while waiting; the next start reads again what was not committed", reason=str(error))
         finally:
-            loop.source.close()
-            loop.store.close()
-            if loop.caught_up:
-                path = snapshot.save(self._settings.state, self.export())
-                log.info("stopped", products=len(loop.catalogue), export=str(path))
+            self._leave()
+
+    def _leave(self) -> None:
+        """What was committed is with the brokers before another service may lead."""
+        loop = self._loop
+        loop.source.close()
+        self._leadership.stop(resign=True)
+        loop.store.close()
+        self._persistence.stop(loop)
 
 
-def build_service(settings: Settings) -> Service:
+def run(settings: Settings, *, bootstrap: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT; when the topic is created again meanwhile, begin anew with that.
+
+    Args:
+        bootstrap: read the whole topic at the start, and delete what it no longer holds.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        ServerUnavailable: Kafka does not answer at the start.
+    """
+    while True:
+        try:
+            build_service(settings, bootstrap=bootstrap).run()
+            return
+        except TopicRecreated as error:
+            log.warning("starting again", reason=str(error))
+
+
+def build_service(settings: Settings, *, bootstrap: bool = False, passed: Passed = lambda step: None) -> Service:
     """Connect everything; fails early and clearly when a server or the model is not there.
+
+    Args:
+        bootstrap: read the whole topic at the start, and delete what it no longer holds.
+        passed: is told each step of a commit, see consumer.loop.
 
     Raises:
         SettingsError: a setting is wrong.
         ServerUnavailable: Kafka does not answer.
     """
-    snapshot.check_folder(settings.state)
     tune()
     disable_created_metrics()  # type: ignore[no-untyped-call]
     # The metrics name the encoder, so they come after it; no image is read, hence none counted, before the first batch.
@@ -184,10 +220,36 @@ def build_service(settings: Settings) -> Service:
     graph = NeighbourGraph(index, encoder.dim, settings.k, settings.slack, catalogue.id_of, settings.metric)
     pipeline = Pipeline(encoder, graph, catalogue, settings.fact_attributes, metrics.stage)
     source, store = _connect(settings)
+    generation = _generation(settings, encoder)
+    made = _made(settings, generation, encoder)
+    persistence = Persistence(settings, made, graph, encoder, metrics, forced=bootstrap, passed=passed)
+    leadership = Leadership(store.lead, store.resign, persistence.instance)
     auditor = Auditor(graph, catalogue, metrics.list_recall, pipeline.lock, settings.audit_share)
-    chores = Chores([auditor.turn], [pipeline.maintain, Trimmer().turn])
-    loop = Loop(source, pipeline, catalogue, store, metrics, chores, settings.batch)
-    return Service(settings, loop, graph, encoder, metrics)
+    chores = Chores([auditor.turn, lambda now: persistence.turn(loop, now)], [pipeline.maintain, Trimmer().turn])
+    ends = Ends(source, store, leadership, generation)
+    loop = Loop(ends, pipeline, catalogue, metrics, chores, settings.batch, passed=passed)
+    return Service(settings, generation, loop, graph, encoder, metrics, leadership, persistence)
+
+
+def _generation(settings: Settings, encoder: Encoder) -> Generation:
+    return Generation(
+        name=settings.generation,
+        model=encoder.name,
+        dim=encoder.dim,
+        k=settings.k,
+        metric=settings.metric,
+        created_at=time.time(),
+    )
+
+
+def _made(settings: Settings, generation: Generation, encoder: Encoder) -> Made:
+    return Made(
+        generation=generation,
+        slack=settings.slack,
+        index=settings.index,
+        fact_attributes=sorted(settings.fact_attributes),
+        digest=encoder.digest,
+    )
 
 
 def _connect(settings: Settings) -> tuple[Source, Store]:

@@ -41,6 +41,7 @@ class BundledEncoder:
     def __init__(self, encoder: OnnxEncoder, images: ImageLoader | None = None) -> None:
         self.dim = encoder.dim
         self.name = encoder.name
+        self.digest = encoder.digest
         self.provider = encoder.provider
         self._encoder = encoder
         self._images = images if encoder.wants_images else None
@@ -83,6 +84,16 @@ class BundledEncoder:
         self._held.clear()
         self._waiting.turn(now)
         return [] if self._images is None else self._offered(self._images)
+
+    def waiting(self) -> Sequence[Product]:
+        """Products whose image is still waited for."""
+        return self._waiting.products()
+
+    def wait_for(self, products: Sequence[Product]) -> None:
+        """Try the images of these products again."""
+        if self._images is not None:
+            for product in products:
+                self._waiting.note(product, ImagePending(product.image))
 
     def _offered(self, images: ImageLoader) -> list[Product]:
         offered: list[Product] = []

@@ -1,4 +1,4 @@
-"""The commands' side of the service's HTTP: ask the running service, else take what a clean stop left behind."""
+"""The commands' side of the service's HTTP: ask the running service, else its newest snapshot."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ import numpy as np
 
 from consumer.config import Settings
 from consumer.errors import KinstreamError, ServerUnavailable
+from consumer.export import read_export
 from consumer.metric import exact_scores
 from consumer.ports import Encoder
 from consumer.queries import Neighbour
 from consumer.routes import GENERATION_HEADER
-from consumer.snapshot import export_path, read_export
+from consumer.snapshot import newest
+from consumer.snapshot_folder import snapshots_folder
 from consumer.types import Export
 
 TIMEOUT = httpx2.Timeout(120.0, connect=2.0)
 """Seconds; a service in the middle of a large batch answers once it is through."""
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+"""What stands for all addresses -> one of them."""
 
 
 class Answer(msgspec.Struct):
@@ -59,19 +63,24 @@ def running_export(settings: Settings) -> Export | None:
 
 
 def saved_export(settings: Settings, note: Callable[[str], None], now: Callable[[], float] = time.time) -> Export:
-    """The export that the last clean stop left in the state folder.
+    """The export of the newest sound snapshot in the state folder; ``note`` is told which, and which were skipped.
 
     Raises:
-        KinstreamError: there is none, or it cannot be read.
+        KinstreamError: there is none.
     """
-    path = export_path(settings.state, settings.generation)
-    if not path.exists():
+    snapshot = newest(
+        settings.state, settings.generation, lambda manifest: None, lambda *skipped: note(_skipped(*skipped))
+    )
+    if snapshot is None:
         raise KinstreamError(
             f"no service of generation {settings.generation} answers on port {settings.metrics_port} and there is no "
-            f"{path}: start the service, or set KINSTREAM_STATE and KINSTREAM_GENERATION to what it runs with"
+            f"snapshot in {snapshots_folder(settings.state, settings.generation)}: start the service, or set "
+            "KINSTREAM_STATE and KINSTREAM_GENERATION to what it runs with"
         )
-    note(f"the service does not run here: answering from {path}, {_age(now() - path.stat().st_mtime)} old")
-    return read_export(path)
+    note(f"the service does not run here: answering from {snapshot.path}, {age(now() - snapshot.created_at)} old")
+    export = snapshot.export()
+    snapshot.close()
+    return export
 
 
 def running_search(settings: Settings, text: str | None, image: bytes | None, k: int) -> Answer | None:
@@ -110,7 +119,7 @@ def _asked(settings: Settings, method: str, path: str, body: Any = None) -> Iter
     if settings.metrics_port == 0:
         yield None
         return
-    url = f"http://127.0.0.1:{settings.metrics_port}{path}"
+    url = f"http://{_reachable(settings.metrics_host)}:{settings.metrics_port}{path}"
     try:
         with httpx2.stream(method, url, json=body, timeout=TIMEOUT, trust_env=False) as response:
             yield _ours(settings, response)
@@ -131,6 +140,12 @@ def _ours(settings: Settings, response: httpx2.Response) -> httpx2.Response | No
     raise KinstreamError(reason)
 
 
+def _reachable(host: str) -> str:
+    """Where a service on this machine is found that listens on a host, as URLs write it."""
+    found = LOOPBACK.get(host, host)
+    return f"[{found}]" if ":" in found else found
+
+
 def _reason(body: bytes) -> str:
     try:
         return str(msgspec.json.decode(body, type=dict[str, str])["error"])
@@ -138,6 +153,11 @@ def _reason(body: bytes) -> str:
         return f"the service answered {body[:200]!r}: see its log"
 
 
-def _age(seconds: float) -> str:
+def _skipped(path: Path, reason: str) -> str:
+    return f"{path} is not used: {reason}"
+
+
+def age(seconds: float) -> str:
+    """How old something is, for people."""
     minutes = round(max(seconds, 0) / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"

@@ -34,12 +34,14 @@ class Settings(BaseSettings):
     model: str = "none"
     dim: int | None = Field(None, ge=1, le=65536)
     state: Path = Path("state")
+    snapshot_seconds: float = Field(300, ge=0, le=86_400)
     k: int = Field(10, ge=1, le=1000)
     slack: int = Field(20, ge=0, le=1000)
     metric: Metric = "cosine"
     audit_share: float = Field(0.02, ge=0, le=0.5)
     batch: int = Field(256, ge=1, le=100_000)
     linger_ms: float = Field(5, ge=0, le=60_000)
+    metrics_host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:_-]{1,253}$")
     metrics_port: int = Field(9464, ge=0, le=65535)
     fact_attributes: Annotated[frozenset[str], NoDecode] = frozenset()
     image_root: Path | None = None
@@ -68,6 +70,7 @@ def load_settings(**options: Any) -> Settings:
 EXPECTED = {
     "kafka": "expected host:port, or several with commas between",
     "topic": "expected letters, digits, dots, dashes and underscores",
+    "metrics_host": "expected an address or name of this machine, such as 127.0.0.1, 0.0.0.0 or ::",
     "redis": "expected redis://host:port/database, rediss://… or unix://…",
     "generation": "expected letters, digits, dots, dashes and underscores, at most 64",
 }

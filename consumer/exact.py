@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from consumer.types import Slots, Vectors
+from consumer.types import Labels, Slots, Vectors
 
 
 class ExactIndex:
@@ -42,6 +44,22 @@ class ExactIndex:
 
     def maintain(self, moves: int) -> None:
         """Nothing is left behind that would need it."""
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """It has none."""
+        return {}
+
+    def save(self, file: Path) -> Labels:
+        """Write no file: the vectors are all that it is made of."""
+        labels = np.full(int(self._slots.max(initial=-1)) + 1, -1, np.int64)
+        labels[self._slots] = self._slots
+        return labels
+
+    def load(self, file: Path, labels: Labels, vectors: Vectors) -> None:
+        """Take the vectors of all slots that have a label."""
+        slots = np.flatnonzero(labels >= 0).astype(np.int32)
+        self.add(slots, vectors[slots])
 
     def _check(self, slots: Slots) -> None:
         unknown = np.setdiff1d(slots, self._slots)

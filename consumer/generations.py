@@ -12,10 +12,7 @@ from consumer import keys
 from consumer.errors import KinstreamError
 from consumer.queries import (
     Question,
-    address,
-    answering,
     ask,
-    connect,
     fields,
     has_card,
     members,
@@ -23,14 +20,13 @@ from consumer.queries import (
     text,
     whole_list,
 )
+from consumer.servers import Client, Server, answering
 from consumer.types import Generation
 from consumer.verification import Stored
 
 SCAN_COUNT = 1000
 ATTEMPTS = 10
 PROMOTABLE = ("ready", "live", "retired")
-
-Client = redis.Redis | redis.RedisCluster
 
 
 class UnknownGeneration(KinstreamError):
@@ -41,29 +37,29 @@ class Generations:
     """All generations on a server.
 
     Args:
-        server: a Redis URL, or a client of your own (Redis Cluster included).
+        server: a Redis URL, of any node when it is a cluster, or a client of your own.
 
     Raises:
         ServerUnavailable: by every method, when Redis does not answer.
     """
 
     def __init__(self, server: str | Client) -> None:
-        self._client: Client = connect(server) if isinstance(server, str) else server
-        self._address = address(server)
+        self._server = Server(server)
 
     def live(self) -> str | None:
         """Name of the generation that readers use."""
-        with answering(self._address):
-            return _name(self._client.get(keys.live_key()))
+        with answering(self._server.address):
+            return _name(self._server.client().get(keys.live_key()))
 
     def all(self) -> list[Generation]:
         """Every generation, oldest first. Its state is ``live`` only when readers really use it."""
-        with answering(self._address):
-            live = _name(self._client.get(keys.live_key()))
-            found = self._client.scan_iter(match=keys.META_PATTERN, count=SCAN_COUNT)
+        with answering(self._server.address):
+            live = _name(self._server.client().get(keys.live_key()))
+            found = self._server.client().scan_iter(match=keys.META_PATTERN, count=SCAN_COUNT)
             names = {name for name in map(keys.parse_meta_key, found) if name is not None}
-            metas = [(name, self._client.hgetall(keys.meta_key(name))) for name in sorted(names)]
-        generations = [_generation(name, fields(meta), live) for name, meta in metas if meta]
+            metas = [(name, self._server.client().hgetall(keys.meta_key(name))) for name in sorted(names)]
+        registered = [(name, fields(meta)) for name, meta in metas if b"model" in meta or "model" in meta]
+        generations = [_generation(name, meta, live) for name, meta in registered]
         return sorted(generations, key=lambda generation: generation.created_at)
 
     def promote(self, name: str) -> str | None:
@@ -72,9 +68,10 @@ class Generations:
         Raises:
             UnknownGeneration: there is none of this name, or it is still being built.
         """
-        with answering(self._address):
-            if isinstance(self._client, redis.Redis):
-                return self._promote_at_once(self._client, name)
+        with answering(self._server.address):
+            client = self._server.client()
+            if isinstance(client, redis.Redis):
+                return self._promote_at_once(client, name)
             return self._promote_in_steps(name)
 
     def _promote_at_once(self, client: redis.Redis, name: str) -> str | None:
@@ -93,9 +90,9 @@ class Generations:
 
     def _promote_in_steps(self, name: str) -> str | None:
         """The keys lie on several nodes: readers follow ``kin:live`` alone, so each state in between is sound."""
-        old = self._checked(self._client, name)
+        old = self._checked(self._server.client(), name)
         for step in _steps(name, old):
-            ask(self._client, step)
+            ask(self._server.client(), step)
         return old
 
     def _checked(self, client: Any, name: str) -> str | None:
@@ -111,20 +108,19 @@ class StoredGeneration:
     """The lists and cards that Redis has of one generation, for checks."""
 
     def __init__(self, server: str | Client, name: str) -> None:
-        self._client: Client = connect(server) if isinstance(server, str) else server
-        self._address = address(server)
+        self._server = Server(server)
         self._name = name
 
     def fetch(self, ids: Sequence[str]) -> list[Stored]:
         """What is stored of some products, in their order; one round trip."""
-        with answering(self._address):
-            answers = queue(self._client.pipeline(transaction=False), self._questions(ids)).execute()
+        with answering(self._server.address):
+            answers = queue(self._server.client().pipeline(transaction=False), self._questions(ids)).execute()
         return [Stored(members(found), facts > 0) for found, facts in zip(answers[::2], answers[1::2], strict=True)]
 
     def ids(self) -> Iterator[str]:
         """Ids that have a list or a card; an id may come more than once."""
-        with answering(self._address):
-            for key in self._client.scan_iter(match=keys.product_pattern(self._name), count=SCAN_COUNT):
+        with answering(self._server.address):
+            for key in self._server.client().scan_iter(match=keys.product_pattern(self._name), count=SCAN_COUNT):
                 parsed = keys.parse_key(key)
                 if parsed is not None:
                     yield parsed.id

@@ -15,6 +15,7 @@ class GivenVectors:
     """Encodes nothing."""
 
     name = "none"
+    digest = "none"
     provider = "none"
 
     def __init__(self, dim: int) -> None:
@@ -39,3 +40,10 @@ class GivenVectors:
     def revisit(self, now: float) -> Sequence[Product]:
         """No image is ever read."""
         return ()
+
+    def waiting(self) -> Sequence[Product]:
+        """No image is ever waited for."""
+        return ()
+
+    def wait_for(self, products: Sequence[Product]) -> None:
+        """Nothing to wait for."""

@@ -8,13 +8,16 @@ rebuild.
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import hnswlib
 import numpy as np
-from numpy.typing import NDArray
 
-from consumer.arrays import larger, resize
+from consumer.arrays import larger, resize, trimmed
 from consumer.exact import compared
-from consumer.types import Slots, Vectors
+from consumer.types import Labels, Slots, Vectors
 
 M = 16
 EF_CONSTRUCTION = 100
@@ -41,7 +44,7 @@ class HnswIndex:
         self._dim = dim
         self._live = _Graph(dim, FIRST_CAPACITY)
         self._next: _Graph | None = None
-        self._to_move: NDArray[np.int64] = np.empty(0, np.int64)
+        self._to_move: Labels = np.empty(0, np.int64)
         """Labels of the live graph."""
 
     def __len__(self) -> int:
@@ -97,6 +100,19 @@ class HnswIndex:
         if not len(self._to_move):
             self._live, self._next = self._next, None
 
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Of hnswlib."""
+        return {"M": M, "ef_construction": EF_CONSTRUCTION}
+
+    def save(self, file: Path) -> Labels:
+        """Save the live graph; one that is being built beside it is begun anew after a load."""
+        return self._live.save(file)
+
+    def load(self, file: Path, labels: Labels, vectors: Vectors) -> None:
+        """Load the live graph, which has the vectors itself."""
+        self._live.load(file, labels)
+
 
 class _Graph:
     """One hnswlib index and the two maps between its labels and our slots."""
@@ -105,14 +121,14 @@ class _Graph:
         self._hnsw = hnswlib.Index("l2", dim)
         self._hnsw.init_index(capacity, M=M, ef_construction=EF_CONSTRUCTION, random_seed=1)
         self._slot_of: Slots = np.full(capacity, -1, np.int32)
-        self._label_of: NDArray[np.int64] = np.full(capacity, -1, np.int64)
+        self._label_of: Labels = np.full(capacity, -1, np.int64)
         self._labels = 0
         self.dead = 0
 
     def __len__(self) -> int:
         return self._labels - self.dead
 
-    def labels(self) -> NDArray[np.int64]:
+    def labels(self) -> Labels:
         """All live labels."""
         return np.sort(self._label_of[self._label_of >= 0])
 
@@ -121,7 +137,7 @@ class _Graph:
         inside = slots[slots < len(self._label_of)]
         return inside[self._label_of[inside] >= 0]
 
-    def living(self, labels: NDArray[np.int64]) -> tuple[Slots, Vectors]:
+    def living(self, labels: Labels) -> tuple[Slots, Vectors]:
         """Slots [n] and vectors [n, dim] of those of the labels that are live."""
         slots = self._slot_of[labels]
         alive = labels[self._label_of[slots] == labels]
@@ -173,6 +189,27 @@ class _Graph:
                 hits = self._search_narrower(vector, reach)
                 found[row, : len(hits)] = hits
         return found
+
+    def save(self, file: Path) -> Labels:
+        """hnswlib says nothing when the disk is full: only the size of the file tells."""
+        try:
+            self._hnsw.save_index(str(file))
+        except RuntimeError as error:
+            raise OSError(errno.EIO, str(error), str(file)) from error
+        if file.stat().st_size != self._hnsw.index_file_size():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+        return trimmed(self._label_of)
+
+    def load(self, file: Path, labels: Labels) -> None:
+        """Labels were given out in turn, so there are as many as elements, the dead included."""
+        self._hnsw = hnswlib.Index("l2", self._hnsw.dim)
+        self._hnsw.load_index(str(file))
+        self._labels = self._hnsw.get_current_count()
+        slots = np.flatnonzero(labels >= 0).astype(np.int32)
+        self._slot_of = np.full(self._hnsw.get_max_elements(), -1, np.int32)
+        self._slot_of[labels[slots]] = slots
+        self._label_of = np.array(labels)
+        self.dead = self._labels - len(slots)
 
     def _search_narrower(self, vector: Vectors, reach: int) -> Slots:
         while reach:

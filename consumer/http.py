@@ -53,17 +53,18 @@ class HttpServer:
 
 
 def serve(port: int, running: Running, registry: CollectorRegistry, host: str = "127.0.0.1") -> HttpServer:
-    """Serve on a port; 0 picks a free one.
+    """Serve on a port of an address of this machine; port 0 picks a free one.
 
     Raises:
-        KinstreamError: the port is taken.
+        KinstreamError: the port is taken, or the address is not one of this machine.
     """
     routes = Routes(running, registry)
     try:
         return HttpServer(_Server((host, port), partial(_Handler, routes)))
     except OSError as error:
         raise KinstreamError(
-            f"cannot listen on {host}:{port} ({error.strerror}): set KINSTREAM_METRICS_PORT to a free one, or 0"
+            f"cannot listen on {host}:{port} ({error.strerror}): set KINSTREAM_METRICS_HOST to an address of this machine, "
+            "and KINSTREAM_METRICS_PORT to a free port, or 0 for none"
         ) from error
 
 
@@ -74,6 +75,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = MAX_CONNECTIONS
 
     def __init__(self, address: tuple[str, int], handler: Callable[..., BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, handler)
         self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
 

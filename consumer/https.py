@@ -6,6 +6,7 @@ look-up can lead elsewhere. Redirects are followed by hand, each checked like th
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ MAX_ADDRESSES = 3
 CLOSED = (IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"))
 """Global by their number, but clouds have services for their own machines there."""
 NAT64 = IPv6Network("64:ff9b::/96")
+SECRET_PARTS = re.compile(r"(?<=//)[^/?#]*@|\?.*", re.DOTALL)
+"""User and password, and the query, in which signed addresses carry their signature."""
 HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "kinstream"}
 
 
@@ -88,6 +91,8 @@ class HttpsFetcher:
     def _hop(self, url: httpx2.URL, deadline: float) -> bytes | httpx2.URL:
         if url.scheme != "https" or not url.host:
             raise ImageUnavailable("refused", f"{shortened(str(url))}: only https: is opened")
+        if url.userinfo:
+            raise ImageUnavailable("refused", f"{shortened(str(url))} names a user: send an address without one")
         addresses = self._addresses(url)
         with _Cutter(self._left(url, deadline)) as cutter:
             try:
@@ -197,8 +202,9 @@ def _inner(address: IPv6Address) -> IPv4Address | IPv6Address:
 
 
 def shortened(uri: str) -> str:
-    """The URI as an error may show it."""
-    return repr(uri if len(uri) <= 100 else f"{uri[:99]}…")
+    """The URI as an error may show it: not too long, and without what may be secret."""
+    shown = SECRET_PARTS.sub("…", uri)
+    return repr(shown if len(shown) <= 100 else f"{shown[:99]}…")
 
 
 def check_size(size: int, uri: str) -> None:

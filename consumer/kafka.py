@@ -1,14 +1,15 @@
 """The source on Kafka.
 
 Every service of a generation needs every partition, so the partitions are assigned, not shared out by the group; the group
-only keeps the committed offsets, for monitoring and for telling new events from those that were readable before a restart.
+only keeps the committed offsets, for monitoring and for telling new events from those that were readable before. Hence no
+rebalance takes a partition away, however long a batch takes.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from confluent_kafka import (
@@ -23,17 +24,21 @@ from confluent_kafka import (
 )
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
-from consumer.errors import ServerUnavailable
+from consumer.errors import ServerUnavailable, TopicRecreated
 from consumer.letters import Letters
-from consumer.types import Batch, DeadLetter, Offsets, Record
-from producer.topics import MAX_MESSAGE_BYTES
+from consumer.topic import TopicAdmin
+from consumer.types import Batch, DeadLetter, Offsets, Record, TopicFacts
+from producer.errors import ProducerError
+from producer.topics import DEAD_LETTERS, MAX_MESSAGE_BYTES, ensure_topics
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 REQUEST_TIMEOUT = 10.0
 """Seconds that the brokers have for an answer."""
 DISCOVER_SECONDS = 30.0
-"""How often to look for partitions that were added."""
+"""How often to look for partitions that were added, and whether the topic is still the same."""
+MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 SETTLING = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -45,7 +50,7 @@ SETTLING = (
 
 
 class KafkaSource:
-    """Reads all partitions of a topic from the beginning."""
+    """Reads all partitions of a topic."""
 
     def __init__(
         self,
@@ -55,19 +60,29 @@ class KafkaSource:
         linger: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._config = config
         self._topic = topic
         self._linger = linger
         self._clock = clock
         self._address = config["bootstrap.servers"]
         self._consumer = Consumer({**_consumer_config(config, group), "on_commit": self._on_commit})
         self._letters = Letters(config, topic)
+        self._admin = TopicAdmin(config, topic)
+        self._identity = ""
         self._positions: Offsets = {}
         self._ends: Offsets = {}
-        self._committed: Offsets = {}
         self._stored: Offsets = {}
         self._uncommitted: Offsets = {}
         self._discovered = clock()
-        self._settling(lambda: self._assign(self._partitions()))
+
+    def topic(self) -> TopicFacts:
+        """What the topic is at this moment."""
+        return self._settling(self._facts)
+
+    def begin(self, offsets: Offsets) -> None:
+        """Read on from the offsets."""
+        self._identity = self._settling(self._asked_identity)
+        self._settling(lambda: self._assign(self._partitions(), offsets))
 
     def poll(self, max_records: int, timeout: float) -> Batch:
         """Wait for a first record, then at most the linger time for more."""
@@ -93,11 +108,19 @@ class KafkaSource:
             raise self._unavailable(error) from error
 
     def committed(self) -> Offsets:
-        """The group's offsets as they were at start."""
-        return self._committed
+        """The group's offsets, whoever committed them."""
+        places = self._positions or [(self._topic, number) for number in self._partitions()]
+        wanted = [TopicPartition(*place) for place in places]
+        try:
+            found = self._consumer.committed(wanted, timeout=REQUEST_TIMEOUT)
+        except KafkaException as error:
+            raise self._unavailable(error) from error
+        committed = {(p.topic, p.partition): p.offset for p in found if p.offset != OFFSET_INVALID}
+        self._stored |= committed
+        return committed
 
     def caught_up(self) -> bool:
-        """Whether everything that the topic held at start has been read."""
+        """Whether everything that the topic held at the beginning has been read."""
         return all(self._positions.get(partition, 0) >= end for partition, end in self._ends.items())
 
     def dead_letter(self, letters: Sequence[DeadLetter]) -> None:
@@ -105,6 +128,8 @@ class KafkaSource:
         try:
             self._letters.send(letters)
         except KafkaException as error:
+            if error.args[0].code() in MISSING:
+                self._make_letters_topic()
             raise self._unavailable(error) from error
 
     def lag(self) -> Offsets:
@@ -127,6 +152,12 @@ class KafkaSource:
         self._letters.close()
         self._consumer.close()
 
+    def _make_letters_topic(self) -> None:
+        try:
+            ensure_topics(self._config, {f"{self._topic}.dlq": DEAD_LETTERS})
+        except ProducerError as error:
+            log.warning("the dead-letter topic is gone and cannot be made again", reason=str(error))
+
     def _partitions(self) -> list[int]:
         try:
             metadata = self._consumer.list_topics(self._topic, timeout=REQUEST_TIMEOUT).topics[self._topic]
@@ -136,20 +167,33 @@ class KafkaSource:
             raise self._unavailable(metadata.error) from KafkaException(metadata.error)
         return sorted(metadata.partitions)
 
-    def _settling(self, call: Callable[[], None]) -> None:
+    def _settling(self, call: Callable[[], T]) -> T:
         """Right after a start or the creation of a topic, brokers answer for a moment that they have no leader yet."""
-        Retrying(
+        return Retrying(
             retry=retry_if_exception(_is_settling),
             wait=wait_fixed(0.2),
             stop=stop_after_delay(REQUEST_TIMEOUT),
             reraise=True,
         )(call)
 
-    def _assign(self, partitions: list[int]) -> None:
-        wanted = [TopicPartition(self._topic, number) for number in partitions]
+    def _facts(self) -> TopicFacts:
+        bounds = self._watermarks(self._partitions())
+        return TopicFacts(
+            identity=self._asked_identity(),
+            low={partition: low for partition, (low, _) in bounds.items()},
+            high={partition: high for partition, (_, high) in bounds.items()},
+            retention_seconds=self._admin.retention_seconds(),
+        )
+
+    def _asked_identity(self) -> str:
         try:
-            committed = self._consumer.committed(wanted, timeout=REQUEST_TIMEOUT)
-            ends = {
+            return self._admin.identity()
+        except KafkaException as error:
+            raise self._unavailable(error) from error
+
+    def _watermarks(self, partitions: list[int]) -> dict[tuple[str, int], tuple[int, int]]:
+        try:
+            return {
                 (self._topic, number): self._consumer.get_watermark_offsets(
                     TopicPartition(self._topic, number), timeout=REQUEST_TIMEOUT
                 )
@@ -157,22 +201,34 @@ class KafkaSource:
             }
         except KafkaException as error:
             raise self._unavailable(error) from error
-        fresh = {(p.topic, p.partition): p.offset for p in committed if p.offset != OFFSET_INVALID}
-        self._committed |= fresh
-        self._stored |= fresh
-        self._ends |= {partition: high for partition, (low, high) in ends.items() if high > low}
-        self._positions |= dict.fromkeys(ends, 0)
-        self._consumer.incremental_assign([TopicPartition(self._topic, n, OFFSET_BEGINNING) for n in partitions])
+
+    def _assign(self, partitions: list[int], offsets: Offsets) -> None:
+        bounds = self._watermarks(partitions)
+        self._ends |= {partition: high for partition, (low, high) in bounds.items() if high > low}
+        self._positions |= {partition: offsets.get(partition, 0) for partition in bounds}
+        self.committed()
+        self._consumer.incremental_assign(
+            [TopicPartition(*partition, offsets.get(partition, OFFSET_BEGINNING)) for partition in bounds]
+        )
 
     def _discover(self) -> None:
         self._discovered = self._clock()
         try:
+            self._check_identity()
             added = [number for number in self._partitions() if (self._topic, number) not in self._positions]
             if added:
                 log.info("partitions were added", topic=self._topic, partitions=added)
-                self._assign(added)
+                self._assign(added, {})
         except ServerUnavailable as error:
             log.warning("cannot look for new partitions now", reason=str(error))
+
+    def _check_identity(self) -> None:
+        identity = self._asked_identity()
+        if identity != self._identity:
+            raise TopicRecreated(
+                f"topic {self._topic} was deleted and created again (id {identity}, it was {self._identity}): "
+                "it is read from its beginning"
+            )
 
     def _batch(self, messages: Sequence[Message]) -> Batch:
         """The records among the messages. Errors are raised only when there is no record that would be lost with them."""

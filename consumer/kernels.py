@@ -153,8 +153,8 @@ def estimate(rows: Rows, x: int, y: int) -> np.float32:
 
 @kernel
 def farther(rows: Rows, x: int, y: int) -> bool:
-    """Whether x is certainly not within the radius of y: by the triangle inequality over the codes of y."""
-    reach = np.sqrt(max(rows.radius[y], np.float32(0))) + rows.error[y]
+    """Whether x and y are certainly not within each other's radius: by the triangle inequality over the codes of y."""
+    reach = np.sqrt(max(rows.radius[x], rows.radius[y], np.float32(0))) + rows.error[y]
     return bool(estimate(rows, x, y) * SAFETY > reach * reach)
 
 
@@ -211,6 +211,14 @@ def link(rows: Rows, z: int, y: int) -> None:
         rows.head[z] = chunk
     rows.chunks[rows.head[z], place] = y
     rows.degree[z] += 1
+
+
+@kernel
+def link_all(rows: Rows, sites: I32) -> None:
+    """Link every entry of the lists of sites [n], where nothing is linked yet."""
+    for y in sites:
+        for s in range(rows.filled[y]):
+            link(rows, rows.near[y, s], y)
 
 
 @kernel
@@ -366,12 +374,11 @@ def farthest(rows: Rows, y: int) -> int:
 
 
 @kernel
-def offer(rows: Rows, journal: Journal, y: int, x: int, k: int) -> None:
-    """Let x into the list of y if it is within the radius of y; a full list gives up the farthest, which may be x.
+def offer(rows: Rows, journal: Journal, y: int, x: int, d: np.float32, k: int) -> None:
+    """Let x, at distance d, into the list of y if it is within the radius of y; a full list gives up the farthest.
 
-    The radius shrinks to the distance of what was given up.
+    The radius shrinks to the distance of what was given up, which may be x.
     """
-    d = distance(rows.vectors, x, y)
     if d >= rows.radius[y] or entry_of(rows, y, x) >= 0:
         return
     width = rows.near.shape[1]
@@ -430,10 +437,13 @@ def collect(rows: Rows, journal: Journal, x: int, hits: I32, least: int, unbound
 
 
 @kernel
-def join(rows: Rows, journal: Journal, fresh: I32, hits: I32, least: int, unbounded: I32, k: int) -> int:
+def join(
+    rows: Rows, journal: Journal, fresh: I32, hits: I32, least: int, unbounded: I32, visible: Flags, k: int
+) -> int:
     """The reverse join: offer each fresh site [n] to its hits [n, m], to all who list a hit, and to the unbounded.
 
-    Returns the number of distances computed or estimated.
+    They are offered to the fresh site too, if they are ``visible`` [cap]: a search that missed a near one is made good by
+    those who list what it found. Returns the number of distances computed or estimated.
     """
     distances = 0
     for i in range(len(fresh)):
@@ -446,7 +456,10 @@ def join(rows: Rows, journal: Journal, fresh: I32, hits: I32, least: int, unboun
                     prefetch(rows.codes, journal.candidates[a + AHEAD], j)
             y = journal.candidates[a]
             if not farther(rows, x, y):
-                offer(rows, journal, y, x, k)
+                d = distance(rows.vectors, x, y)
+                offer(rows, journal, y, x, d, k)
+                if visible[y]:
+                    offer(rows, journal, x, y, d, k)
     return distances
 
 

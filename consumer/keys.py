@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from itertools import count
 from typing import Literal, NamedTuple
 
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+
 LIVE = "kin:live"
+SLOTS: int = REDIS_CLUSTER_HASH_SLOTS
 META_PATTERN = "kin:*:meta"
 
 ProductKind = Literal["n", "p"]
@@ -28,6 +33,32 @@ def live_key() -> str:
 def meta_key(generation: str) -> str:
     """The hash that says what a generation was built with, and its state."""
     return f"kin:{generation}:meta"
+
+
+def fence_key(generation: str) -> str:
+    """The string with the term that may write, on a server of its own."""
+    return f"kin:{generation}:fence"
+
+
+def slot_fence_key(generation: str, slot: int) -> str:
+    """The same for one hash slot of a cluster; it lies in that slot."""
+    return f"kin:{generation}:f:{{{_tags()[slot]}}}"
+
+
+def slot_of(key: str) -> int:
+    """The hash slot of a key on a cluster."""
+    return int(key_slot(key.encode()))
+
+
+@cache
+def _tags() -> list[str]:
+    """For each hash slot a short text that lies in it."""
+    found: dict[int, str] = {}
+    for number in count():
+        found.setdefault(slot_of(f"{number:x}"), f"{number:x}")
+        if len(found) == SLOTS:
+            break
+    return [found[slot] for slot in range(SLOTS)]
 
 
 def list_key(generation: str, id: str) -> str:

@@ -9,19 +9,22 @@ from threading import Event
 import msgspec
 import structlog
 
+from consumer.backlog import Backlog, Entry, entry_of, reaches
 from consumer.catalogue import Catalogue
+from consumer.ends import Ends
+from consumer.errors import Fenced, StoreLost
 from consumer.metrics import Metrics
 from consumer.patience import Patience
-from consumer.pipeline import Applied, Pipeline
-from consumer.ports import Source, Store
-from consumer.types import Batch, Changes, Record, Slots
+from consumer.pipeline import Pipeline
+from consumer.republishing import Republishing
+from consumer.types import Batch, Changes, Offsets, Slots
 
 log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 0.5
 """Longest wait for a record before the loop turns anyway."""
 MEASURE_SECONDS = 1.0
-"""How often lag and catalogue size are measured."""
+"""How often lag and catalogue size are measured, and the store is asked whether it is as we left it."""
 REVISIT_SECONDS = 1.0
 """How often late images are looked for while events keep coming."""
 
@@ -37,42 +40,61 @@ class Chores(msgspec.Struct, frozen=True):
     idle: Sequence[Chore] = ()
 
 
+Passed = Callable[[str], None]
+"""Is told the name of each step of a commit as it is done; a test stops the process there."""
+
+
 class Loop:
-    """Keeps a store in step with a source.
+    """Keeps a store in step with a source, or follows the source while another service does.
 
-    The order of a commit. A crash between any two steps loses nothing, since the offsets come last and a restart reads
-    the topic again:
+    The order of a commit. A crash between any two steps loses nothing, since the offsets come last and a restart begins
+    at a snapshot whose batches have gone all the way:
 
-    1. apply the batch to the state in memory;
-    2. send what cannot be applied to the dead-letter topic;
-    3. write the changed lists and the cards to the store;
-    4. commit the offsets.
+    1. apply the batch to the state in memory ("applied");
+    2. send what cannot be applied to the dead-letter topic ("letters");
+    3. write the changed lists and the cards to the store ("published");
+    4. commit the offsets ("committed");
+    5. now and then, when no batch is between these steps, write a snapshot that names its offsets ("snapshot").
+
+    A batch whose steps 2 to 4 are not done is in the backlog. A follower leaves it there until the leader has committed
+    it, and does it itself when it becomes the leader.
     """
 
     def __init__(
         self,
-        source: Source,
+        ends: Ends,
         pipeline: Pipeline,
         catalogue: Catalogue,
-        store: Store,
         metrics: Metrics,
         chores: Chores,
         max_batch: int,
         clock: Callable[[], float] = time.time,
+        passed: Passed = lambda step: None,
     ) -> None:
         self.stopping = Event()
         self.caught_up = False
         self.turned_at = clock()
         self.catalogue = catalogue
         self.pipeline = pipeline
-        self.store = store
-        self.source = source
+        self.store = ends.store
+        self.source = ends.source
         self.patience = Patience(self.stopping, self.turn)
+        self.backlog = Backlog()
+        self.positions: Offsets = {}
+        """The next offset of each partition that the state has not applied."""
+        self.republishing = Republishing(catalogue, pipeline.lists, self._write, self.store.ids, self._remove, clock)
+        self._leading = ends.leading
+        self._generation = ends.generation
         self._metrics = metrics
         self._chores = chores
         self._max_batch = max_batch
         self._clock = clock
+        self._passed = passed
+        self._term = 0
+        """The term that was taken up, 0 while following."""
+        self._committed: Offsets = {}
         self._measured_at = 0.0
+        self._asked_at = 0.0
         self._revisited_at = 0.0
 
     def run(self) -> None:
@@ -81,6 +103,7 @@ class Loop:
         Raises:
             ServerUnavailable: a server did not answer when the service was stopped.
             EncoderFailed: the encoder no longer works.
+            TopicRecreated: start again.
         """
         while not self.stopping.is_set():
             self.step()
@@ -88,43 +111,149 @@ class Loop:
     def step(self) -> None:
         """One batch, in the order of a commit; then the chores that are due, and late images."""
         batch = self.poll()
-        if batch.records:
-            applied = self.apply(batch)
-            self.publish(self.pipeline.changes(applied), applied.plan.changing)
-            self.commit(batch)
-            self.count(applied)
-        for chore in self._chores.always if batch.records else [*self._chores.always, *self._chores.idle]:
-            self._publish_lists(chore(self._clock()))
-        self._revisit(idle=not batch.records)
+        self.take(batch)
+        idle = not batch.records
+        try:
+            self._lead_or_follow()
+            for chore in [*self._chores.always, *self._chores.idle] if idle else self._chores.always:
+                self._publish_lists(chore(self._clock()))
+            self._revisit(idle=idle)
+        except (Fenced, StoreLost) as error:
+            self._step_down(error)
 
     def poll(self) -> Batch:
         """The next batch, maybe empty."""
         self.turn()
         return self.patience.call(lambda: self.source.poll(self._max_batch, IDLE_SECONDS))
 
-    def apply(self, batch: Batch) -> Applied:
-        """Steps 1 and 2: apply to the state, and send away what cannot be applied."""
-        applied = self.pipeline.apply(batch)
-        self._send_letters(applied)
-        return applied
+    def take(self, batch: Batch) -> None:
+        """Step 1: apply a batch to the state; the rest waits in the backlog."""
+        if not batch.records:
+            return
+        entry = entry_of(batch.offsets, self.pipeline.apply(batch), self._committed)
+        self.positions.update(batch.offsets)
+        self._passed("applied")
+        if self.backlog.everything:
+            self._metrics.batch(entry.outcomes)
+            entry.outcomes.clear()
+        self.backlog.add(entry)
 
-    def publish(self, changes: Changes, changing: Sequence[Record]) -> None:
-        """Step 3: make the changes readable, and measure how old the records are by then."""
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete products without an event."""
+        self.backlog.add(entry_of({}, self.pipeline.delete(ids), {}))
+
+    def register(self) -> None:
+        """Register the generation, or find that the stored one was made with other settings."""
+        self.patience.call(lambda: self.store.open(self._generation))
+
+    def begin(self, offsets: Offsets) -> None:
+        """Let the source read on from these offsets."""
+        self.patience.call(lambda: self.source.begin(offsets))
+        self.positions.update(offsets)
+
+    def not_beyond_committed(self, offsets: Offsets) -> Offsets:
+        """The offsets, or what the group has committed where that is less, as of the last look."""
+        return {place: min(offset, self._committed.get(place, offset)) for place, offset in offsets.items()}
+
+    def is_committed(self, offsets: Offsets) -> bool:
+        """Whether the group has committed as much, as of the last look."""
+        return reaches(self._committed, offsets)
+
+    def look(self) -> None:
+        """See what is committed: that much of the backlog is done."""
+        self._committed = self.patience.call(self.source.committed)
+        for entry in self.backlog.pruned(self._committed):
+            self._metrics.batch(entry.outcomes)
+
+    def turn(self) -> None:
+        """Say that the loop turns, and measure, also while it waits for a server."""
+        self.turned_at = self._clock()
+        if self.turned_at - self._measured_at >= MEASURE_SECONDS:
+            self._measured_at = self.turned_at
+            self._metrics.lag(self.source.lag())
+            unavailable = self.catalogue.unavailable
+            self._metrics.products(len(self.catalogue) - unavailable, unavailable)
+            self._metrics.role(leading=bool(self._term), pending=self.republishing.pending)
+
+    def _lead_or_follow(self) -> None:
+        term = self._leading.term()
+        if not term:
+            self._follow()
+            return
+        if term != self._term:
+            self._take_up(term)
+        self._settle()
+        if self.republishing.turn():
+            self._complete()
+        if self._is_time():
+            self.patience.call(lambda: self.store.check(self._term))
+
+    def _follow(self) -> None:
+        self._term = 0
+        if self._is_time():
+            self.look()
+        self.caught_up = self.caught_up or self._leading.answered()
+
+    def _take_up(self, term: int) -> None:
+        """Begin to lead. What readers see is made right at once where it may be wrong, else bit by bit."""
+        if self._term:
+            self._lost("it no longer knew who leads")
+        self.register()
+        self.patience.call(lambda: self.store.begin(term))
+        self._term = term
+        self.look()
+        self.republishing.begin()
+        if not self.caught_up and (self.backlog.everything or not self.store.was_live()):
+            while not self.republishing.step():
+                self.turn()
+            self._settle()
+            self._complete()
+        self.caught_up = True
+
+    def _complete(self) -> None:
+        """Everything is written."""
+        self.backlog.everything = False
+        claim = self.store.was_live() is not False
+        self.patience.call(lambda: self.store.ready(len(self.catalogue), self._term, claim=claim))
+        log.info("published everything", products=len(self.catalogue))
+
+    def _settle(self) -> None:
+        """Steps 2 to 4 for all that is in the backlog."""
+        entry = self.backlog.rest()
+        if entry is None:
+            return
+        self._send_letters(entry)
+        self._passed("letters")
+        self._publish(self._changes(entry), entry.since)
+        self._passed("published")
+        with self._metrics.stage("commit"):
+            self.patience.call(lambda: self.source.commit(entry.offsets))
+        self._passed("committed")
+        self.backlog.clear()
+        self._metrics.batch(entry.outcomes)
+
+    def _changes(self, entry: Entry) -> Changes:
+        """What readers must see of an entry, as the state is now."""
+        catalogue = self.catalogue
+        touched = entry.touched[[catalogue.holds(slot) for slot in entry.touched.tolist()]]
+        cards = [card for card in entry.cards.values() if catalogue.get(card.id) is not None]
+        removed = [id for id in entry.removed if catalogue.get(id) is None]
+        return Changes(self.pipeline.lists(touched), cards, removed, len(catalogue))
+
+    def _publish(self, changes: Changes, since: Sequence[float]) -> None:
+        """Make changes readable, and measure how old the events behind them are by then."""
+        self._write(changes)
+        readable = self._clock()
+        self._metrics.freshness.observe([readable - timestamp for timestamp in since])
+
+    def _write(self, changes: Changes) -> None:
         self.turn()
         with self._metrics.stage("publish"):
-            self.patience.call(lambda: self.store.write(changes, self._clock()))
+            self.patience.call(lambda: self.store.write(changes, self._clock(), self._term))
         self._metrics.lists_written(len(changes.lists))
-        readable = self._clock()
-        self._metrics.freshness.observe([readable - record.timestamp for record in changing])
 
-    def commit(self, batch: Batch) -> None:
-        """Step 4."""
-        with self._metrics.stage("commit"):
-            self.patience.call(lambda: self.source.commit(batch.offsets))
-
-    def count(self, applied: Applied) -> None:
-        """Count the events, now that what they change is readable."""
-        self._metrics.batch(applied.plan.outcomes)
+    def _remove(self, ids: Sequence[str]) -> None:
+        self.patience.call(lambda: self.store.remove(ids, self._term))
 
     def _revisit(self, *, idle: bool) -> None:
         """Publish what changes by images that arrived late: no event, so no freshness and no commit."""
@@ -135,31 +264,36 @@ class Loop:
         self._publish_lists(self.pipeline.revisit(now))
 
     def _publish_lists(self, changed: Slots | None) -> None:
-        """Publish lists that changed without an event."""
-        if changed is not None:
-            self.publish(Changes(self.pipeline.lists(changed), [], [], len(self.catalogue)), [])
+        """Publish lists that changed without an event; those of a follower are written when it takes over."""
+        if changed is not None and self._term:
+            self._write(Changes(self.pipeline.lists(changed), [], [], len(self.catalogue)))
 
-    def _send_letters(self, applied: Applied) -> None:
-        """Letters from before the committed offsets were sent before the restart."""
-        committed = self.source.committed()
-        letters = [letter for letter in applied.plan.letters if is_new(letter.record, committed)]
-        for letter in letters:
+    def _send_letters(self, entry: Entry) -> None:
+        for letter in entry.letters:
             record = letter.record
             where = f"{record.topic}/{record.partition}@{record.offset}"
             log.warning("dead letter", record=where, reason=letter.reason, message=letter.message)
-        if letters:
-            self.patience.call(lambda: self.source.dead_letter(letters))
+        if entry.letters:
+            self.patience.call(lambda: self.source.dead_letter(entry.letters))
 
-    def turn(self) -> None:
-        """Say that the loop turns, and measure, also while it waits for a server."""
-        self.turned_at = self._clock()
-        if self.turned_at - self._measured_at >= MEASURE_SECONDS:
-            self._measured_at = self.turned_at
-            self._metrics.lag(self.source.lag())
-            unavailable = self.catalogue.unavailable
-            self._metrics.products(len(self.catalogue) - unavailable, unavailable)
+    def _step_down(self, error: Fenced | StoreLost) -> None:
+        """Somebody else leads, or the store lost something: what it has is written again under the next term."""
+        if isinstance(error, StoreLost):
+            self._lost(str(error))
+        else:
+            log.warning("not leading any more", reason=str(error))
+        self._term = 0
+        self.republishing.stop()
+        self._leading.renew()
 
+    def _lost(self, reason: str) -> None:
+        log.error("the store has lost what was written; everything is written again", reason=reason)
+        self._metrics.store_lost()
 
-def is_new(record: Record, committed: dict[tuple[str, int], int]) -> bool:
-    """Whether a record lies behind the offsets that were committed before the start."""
-    return record.offset >= committed.get((record.topic, record.partition), 0)
+    def _is_time(self) -> bool:
+        """Whether it is time to ask servers again how things stand."""
+        now = self._clock()
+        due = now - self._asked_at >= MEASURE_SECONDS
+        if due:
+            self._asked_at = now
+        return due

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 
@@ -70,6 +70,29 @@ class Metrics:
             registry=self.registry,
         )
         self.list_recall.set(float("nan"))
+        self._snapshot_age = Gauge(
+            "kinstream_snapshot_age_seconds",
+            "Now - time at which the newest good snapshot was begun; NaN before the first.",
+            registry=self.registry,
+        )
+        self._snapshot_age.set(float("nan"))
+        self._snapshot_bytes = Gauge(
+            "kinstream_snapshot_bytes", "Size of the newest good snapshot.", registry=self.registry
+        )
+        self._snapshot_failures = Counter(
+            "kinstream_snapshot_failures_total", "Snapshots that could not be written.", registry=self.registry
+        )
+        self._leader = Gauge(
+            "kinstream_leader", "1 while this service writes, 0 while it follows another.", registry=self.registry
+        )
+        self._republishing = Gauge(
+            "kinstream_republish_pending_products",
+            "Products whose lists are still to be written again after a takeover or a loss of the store.",
+            registry=self.registry,
+        )
+        self._losses = Counter(
+            "kinstream_store_losses_total", "Times that the store had lost what was written.", registry=self.registry
+        )
         info = Gauge(
             "kinstream_build_info",
             "Always 1.",
@@ -106,6 +129,24 @@ class Metrics:
         """Set the size of the catalogue."""
         self._products.labels("available").set(available)
         self._products.labels("unavailable").set(unavailable)
+
+    def role(self, *, leading: bool, pending: int) -> None:
+        """Set whether this service leads, and how many products it still has to write again."""
+        self._leader.set(leading)
+        self._republishing.set(pending)
+
+    def store_lost(self) -> None:
+        """Count a loss of the store."""
+        self._losses.inc()
+
+    def snapshot_written(self, nbytes: int, age: Callable[[], float]) -> None:
+        """Tell of a good snapshot; its age in seconds is asked for when the metrics are read."""
+        self._snapshot_bytes.set(nbytes)
+        self._snapshot_age.set_function(age)
+
+    def snapshot_failed(self) -> None:
+        """Count a snapshot that could not be written."""
+        self._snapshot_failures.inc()
 
     def lag(self, lag: Offsets) -> None:
         """Set the group lag of each partition."""

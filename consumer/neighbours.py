@@ -13,15 +13,16 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer.arrays import larger, resize
+from consumer.arrays import larger, resize, trimmed
 from consumer.metric import scores
 from consumer.ports import Index
 from consumer.sites import EMPTY, FIRST_CAPACITY, SiteGraph
-from consumer.types import Metric, Slots, Vectors
+from consumer.types import Arrays, Metric, Slots, Vectors
 
 NOWHERE, TWINS = -1, -2
 """In place of the one product at a site: there is none, or several."""
@@ -152,6 +153,32 @@ class NeighbourGraph:
                 self._site_of[slot] = new
         self._extend()
 
+    def save(self, index_file: Path) -> Arrays:
+        """Save the index; returns views of the arrays that everything else can be made from.
+
+        Raises:
+            OSError: the file could not be written.
+        """
+        site_of = trimmed(self._site_of)
+        return self.sites.save(index_file) | {"site_of": site_of, "shown": self._visible[: len(site_of)]}
+
+    def restore(self, arrays: Arrays, index_file: Path) -> None:
+        """Take over, while empty, what save() wrote and returned; the ids of all slots are known already."""
+        self.sites.restore(arrays, index_file)
+        self._extend()
+        slots = np.flatnonzero(arrays["site_of"] >= 0).astype(np.int32)
+        self._reserve(slots)
+        sites, visible = arrays["site_of"][slots], arrays["shown"][slots]
+        self._site_of[slots], self._visible[slots] = sites, visible
+        np.add.at(self._weight, sites, visible)
+        self._only[sites] = slots
+        several = np.bincount(sites)[sites] > 1
+        for slot, site in zip(slots[several].tolist(), sites[several].tolist(), strict=True):
+            self._twins.setdefault(site, []).append((self._id_of(slot), slot))
+        for site, twins in self._twins.items():
+            self._only[site] = TWINS
+            twins.sort()
+
     def nbytes(self) -> int:
         """Bytes of all arrays but the vectors."""
         return self.sites.nbytes() + sum(a.nbytes for a in (self._site_of, self._visible, self._weight, self._only))
@@ -276,7 +303,7 @@ class NeighbourGraph:
         return min(int(right), wanted) / wanted if wanted else 1.0
 
     def _reserve(self, *slots: Slots) -> None:
-        rows = max(int(part.max()) for part in slots if len(part)) + 1
+        rows = max(int(part.max(initial=-1)) for part in slots) + 1
         held = len(self._visible)
         if rows > held:
             capacity = larger(rows, held, held)

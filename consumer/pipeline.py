@@ -106,6 +106,12 @@ class Pipeline:
             shown = _slots([current[row][1].slot for row in rows if current[row][1].available])
             return self._graph.apply(_slots([]), _slots([]), shown, placed, vectors[rows])
 
+    def delete(self, ids: Sequence[str]) -> Applied:
+        """Delete products that are known, without an event."""
+        with self._stage("index"), self.lock:
+            plan = Plan([], list(ids), [], Counter(), [])
+            return self._indexed(plan, np.empty((0, self._encoder.dim), np.float32))
+
     def maintain(self, now: float) -> None:
         """Do a bounded part of what keeps memory in proportion to the living; for idle moments."""
         with self.lock:

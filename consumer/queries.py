@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-import redis
-import redis.asyncio
 
 from consumer import keys
-from consumer.config import masked
-from consumer.errors import KinstreamError, ServerUnavailable
-
-TIMEOUT = 5.0
-"""Seconds without an answer before Redis counts as unavailable."""
+from consumer.errors import KinstreamError
 
 Card = dict[str, str]
 """The facts shown beside a product; a fact that is not known is absent."""
@@ -61,55 +54,6 @@ class LiveName:
         name = text(answer)
         self._name, self._until = name, self._clock() + self._ttl
         return name
-
-
-def connect(url: str) -> redis.Redis:
-    """A client for a Redis URL; nothing is sent yet.
-
-    Raises:
-        KinstreamError: not a Redis URL.
-    """
-    try:
-        return redis.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
-    except ValueError as error:
-        raise _bad_url(url, error) from None
-
-
-def connect_async(url: str) -> redis.asyncio.Redis:
-    """``connect`` for asyncio."""
-    try:
-        return redis.asyncio.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
-    except ValueError as error:
-        raise _bad_url(url, error) from None
-
-
-def address(server: object) -> str:
-    """How errors name a server: the URL without its password, or where a client connects to."""
-    if isinstance(server, str):
-        return masked(server)
-    pool = getattr(server, "connection_pool", None)
-    if pool is None:
-        return "the given client's cluster"
-    where = pool.connection_kwargs
-    return str(where.get("path") or f"{where.get('host', 'localhost')}:{where.get('port', 6379)}")
-
-
-@contextmanager
-def answering(where: str) -> Iterator[None]:
-    """Turns the client's errors into ours.
-
-    Raises:
-        ServerUnavailable: Redis at ``where`` does not answer.
-        KinstreamError: it answers with an error.
-    """
-    try:
-        yield
-    except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ClusterDownError) as error:
-        raise ServerUnavailable(
-            f"Redis at {where} does not answer ({error}); start it, or set KINSTREAM_REDIS"
-        ) from error
-    except redis.RedisError as error:
-        raise KinstreamError(f"Redis at {where} refused a command ({error}); see kinstream doctor") from error
 
 
 def queue(pipeline: Any, questions: Iterable[Question]) -> Any:
@@ -175,7 +119,3 @@ def fields(answer: Mapping[bytes | str, bytes | str]) -> Card:
 def text(value: bytes | str) -> str:
     """Clients answer in bytes or text, as they were made."""
     return value.decode() if isinstance(value, bytes) else value
-
-
-def _bad_url(url: str, error: ValueError) -> KinstreamError:
-    return KinstreamError(f"{masked(url)} is not a Redis URL ({error}): expected redis://host:port/database")

@@ -9,9 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-import redis
-import redis.asyncio
-
 from consumer import keys
 from consumer.errors import ServerUnavailable
 from consumer.queries import (
@@ -21,16 +18,13 @@ from consumer.queries import (
     NoGeneration,
     Question,
     UnknownProduct,
-    address,
-    answering,
     card_questions,
-    connect,
-    connect_async,
     list_questions,
     parse_cards,
     parse_list,
     queue,
 )
+from consumer.servers import AsyncClient, AsyncServer, Client, Server, answering
 
 __all__ = [
     "AsyncNeighbourReader",
@@ -47,7 +41,7 @@ class NeighbourReader:
     """Reads lists and cards. Safe to share between threads.
 
     Args:
-        server: a Redis URL, or a client of your own (Redis Cluster included), which ``close`` leaves open.
+        server: a Redis URL, of any node when it is a cluster, or a client of your own, which ``close`` leaves open.
         live_ttl: seconds that the live generation's name is remembered: a promotion is seen at most that late.
         clock: seconds, monotonic.
         generation: read this one instead of the live one, such as before its promotion.
@@ -59,14 +53,12 @@ class NeighbourReader:
 
     def __init__(
         self,
-        server: str | redis.Redis | redis.RedisCluster,
+        server: str | Client,
         live_ttl: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         generation: str | None = None,
     ) -> None:
-        self._client = connect(server) if isinstance(server, str) else server
-        self._owned = isinstance(server, str)
-        self._address = address(server)
+        self._server = Server(server)
         self._live = LiveName(live_ttl, clock, generation)
 
     def generation(self) -> str:
@@ -74,8 +66,8 @@ class NeighbourReader:
         known = self._live.remembered()
         if known is not None:
             return known
-        with answering(self._address):
-            return self._live.remember(self._client.get(keys.live_key()))
+        with answering(self._server.address):
+            return self._live.remember(self._server.client().get(keys.live_key()))
 
     def neighbours(self, id: str, k: int = 10) -> list[Neighbour]:
         """The product's nearest products, best first, at most ``k``.
@@ -96,8 +88,7 @@ class NeighbourReader:
 
     def close(self) -> None:
         """Close the connections that were opened from a URL."""
-        if self._owned:
-            self._client.close()
+        self._server.close()
 
     def __enter__(self) -> Self:
         return self
@@ -106,8 +97,8 @@ class NeighbourReader:
         self.close()
 
     def _ask(self, questions: Sequence[Question]) -> list[Any]:
-        with answering(self._address):
-            return list(queue(self._client.pipeline(transaction=False), questions).execute())
+        with answering(self._server.address):
+            return list(queue(self._server.client().pipeline(transaction=False), questions).execute())
 
 
 class AsyncNeighbourReader:
@@ -115,14 +106,12 @@ class AsyncNeighbourReader:
 
     def __init__(
         self,
-        server: str | redis.asyncio.Redis | redis.asyncio.RedisCluster,
+        server: str | AsyncClient,
         live_ttl: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         generation: str | None = None,
     ) -> None:
-        self._client = connect_async(server) if isinstance(server, str) else server
-        self._owned = isinstance(server, str)
-        self._address = address(server)
+        self._server = AsyncServer(server)
         self._live = LiveName(live_ttl, clock, generation)
 
     async def generation(self) -> str:
@@ -130,8 +119,8 @@ class AsyncNeighbourReader:
         known = self._live.remembered()
         if known is not None:
             return known
-        with answering(self._address):
-            return self._live.remember(await self._client.get(keys.live_key()))
+        with answering(self._server.address):
+            return self._live.remember(await (await self._server.client()).get(keys.live_key()))
 
     async def neighbours(self, id: str, k: int = 10) -> list[Neighbour]:
         """The product's nearest products, best first, at most ``k``."""
@@ -148,8 +137,7 @@ class AsyncNeighbourReader:
 
     async def close(self) -> None:
         """Close the connections that were opened from a URL."""
-        if self._owned:
-            await self._client.aclose()
+        await self._server.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -158,5 +146,6 @@ class AsyncNeighbourReader:
         await self.close()
 
     async def _ask(self, questions: Sequence[Question]) -> list[Any]:
-        with answering(self._address):
-            return list(await queue(self._client.pipeline(transaction=False), questions).execute())
+        with answering(self._server.address):
+            client = await self._server.client()
+            return list(await queue(client.pipeline(transaction=False), questions).execute())

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from consumer.errors import KinstreamError, ServerUnavailable
-from consumer.snapshot import write_export
+from consumer.export import write_export
 from consumer.types import Export
 
 log = structlog.get_logger(__name__)

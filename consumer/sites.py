@@ -9,6 +9,7 @@ docs/architecture.md tells why it works.
 from __future__ import annotations
 
 import heapq
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,16 @@ from consumer import kernels, table
 from consumer.arrays import larger, resize
 from consumer.kernels import CHUNK, Journal, Rows
 from consumer.ports import Index
-from consumer.types import Slots, Vectors
+from consumer.types import Arrays, Slots, Vectors
 
 MARGIN = 10
 """Hits beyond a full list whose listers are always joined: more of them find more of the lists that must change."""
 FURTHER = 50
 """Hits beyond those, for joins in thinly settled places."""
+LONELY = 3
+"""A newcomer on fewer lists is searched for once more, and wider: a walk may never reach a small, far-off group."""
+WIDE = 400
+"""Hits of that search."""
 FIRST_CAPACITY = 1024
 MOST_GROWTH = 4096
 """Rows added at once at most: the system has to clear their memory while events wait."""
@@ -33,6 +38,9 @@ LAST_NUMBER = 2**31 - 2**24
 
 PER_ROW = Rows._fields.index("chunks")
 """The first so many arrays of ``Rows`` have one row a site."""
+
+DURABLE = ("vectors", "near", "dist", "filled", "radius")
+"""Of ``Rows``: the others can be made from these."""
 
 EMPTY: Slots = np.empty(0, np.int32)
 
@@ -171,10 +179,47 @@ class SiteGraph:
         """Let the index do so much of its maintenance."""
         self._index.maintain(moves)
 
+    def parameters(self) -> dict[str, int]:
+        """Those of the index."""
+        return self._index.parameters
+
+    def save(self, index_file: Path) -> Arrays:
+        """Save the index; returns views of the arrays that everything else can be made from, a row a site.
+
+        Raises:
+            OSError: the file could not be written.
+        """
+        used = slice(self._used)
+        arrays = {name: getattr(self.rows, name)[used] for name in DURABLE}
+        flags = {"visible": self.visible[used], "in_use": self._in_use[used]}
+        return arrays | flags | {"labels": self._index.save(index_file)}
+
+    def restore(self, arrays: Arrays, index_file: Path) -> None:
+        """Take over, while empty, what save() wrote and returned."""
+        used = len(arrays["in_use"])
+        self._resize(max(self.capacity, used))
+        self._used = used
+        for name in DURABLE:
+            getattr(self.rows, name)[: self._used] = arrays[name]
+        self.visible[: self._used], self._in_use[: self._used] = arrays["visible"], arrays["in_use"]
+        self._free = np.flatnonzero(~arrays["in_use"]).tolist()
+        sites = np.flatnonzero(arrays["in_use"]).astype(np.int32)
+        self._derive(sites)
+        self._watch(sites)
+        self._index.load(index_file, arrays["labels"], self.rows.vectors)
+
     def nbytes(self) -> int:
         """Bytes of all arrays but the vectors."""
         arrays = (*self.rows[1:], *self._journal, self.visible, self._in_use)
         return sum(array.nbytes for array in arrays)
+
+    def _derive(self, sites: Slots) -> None:
+        """Make codes, links, hashes and the table of sites [n] from vectors and lists."""
+        kernels.encode(self.rows, sites)
+        kernels.link_all(self.rows, sites)
+        table.hash_all(self.rows, sites)
+        self.rows = self.rows._replace(table=_table(self.capacity))
+        table.fill_table(self.rows, sites)
 
     def _leave(self, dropped: Slots, hidden: Slots) -> None:
         if not len(dropped) + len(hidden):
@@ -196,11 +241,24 @@ class SiteGraph:
         hits = self._index.search(self.rows.vectors[targets], least + further)
         kernels.set_lists(self.rows, self._journal, targets, hits, self.visible)
         unbounded = np.array(sorted(self._unbounded), np.int32)
-        if len(shown):
-            self.distances += kernels.join(
-                self.rows, self._journal, shown, hits[: len(shown)], least, unbounded, self.k
-            )
+        self._join(shown, hits[: len(shown)], least, unbounded)
+        if not self._index.exhaustive:
+            self._find_lonely(shown[self.rows.degree[shown] < LONELY])
         self._watch(np.concatenate([targets, unbounded]))
+
+    def _find_lonely(self, sites: Slots) -> None:
+        """Search wider for sites [n] that hardly anybody lists."""
+        if not len(sites) or len(self._index) <= WIDE:
+            return
+        hits = self._index.search(self.rows.vectors[sites], WIDE)
+        kernels.set_lists(self.rows, self._journal, sites, hits, self.visible)
+        self._join(sites, hits, self.width + MARGIN + 1, EMPTY)
+
+    def _join(self, sites: Slots, hits: Slots, least: int, unbounded: Slots) -> None:
+        if len(sites):
+            self.distances += kernels.join(
+                self.rows, self._journal, sites, hits, least, unbounded, self.visible, self.k
+            )
 
     def _watch(self, sites: Slots) -> None:
         """Remember which of the sites have a list that names everybody."""

@@ -87,6 +87,14 @@ def locate(rows: Rows, vectors: F32, free: I32, sites: I32) -> int:
 
 
 @kernel
+def hash_all(rows: Rows, sites: I32) -> None:
+    """Make the hashes of sites [n]."""
+    bits = rows.vectors.view(np.int32)
+    for site in sites:
+        rows.hashes[site] = hash_of(bits[site])
+
+
+@kernel
 def fill_table(rows: Rows, sites: I32) -> None:
     """Make the table anew from all sites [n]."""
     rows.table[:] = NONE

@@ -6,7 +6,7 @@ They are msgspec structs, not dataclasses: one is made for every event, and a fr
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -16,6 +16,12 @@ from producer.events import Product
 
 Slots: TypeAlias = NDArray[np.int32]
 """Numbers of products, and in the graph those of sites, int32 [n]; -1 pads."""
+
+Labels: TypeAlias = NDArray[np.int64]
+"""What an index calls each slot, int64 [slots]; -1 for slots that are not in it."""
+
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+"""Named arrays, from which a state can be made again."""
 
 Vectors: TypeAlias = NDArray[np.float32]
 """Rows, float32 [n, dim]; of unit length unless the metric is euclidean."""
@@ -45,6 +51,22 @@ class Batch(msgspec.Struct, frozen=True):
 
     records: list[Record]
     offsets: Offsets
+
+
+class TopicFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a topic is at this moment.
+
+    Attributes:
+        identity: differs between two topics that had the same name one after the other.
+        low: the oldest offset that each partition still has.
+        high: the offset that the next record of each partition will get.
+        retention_seconds: how long a tombstone is kept at least.
+    """
+
+    identity: str
+    low: Offsets
+    high: Offsets
+    retention_seconds: float
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

@@ -66,6 +66,11 @@ class WaitingList:
         """The first pending products."""
         return [entry.product for entry in islice(self._pending.values(), number)]
 
+    def products(self) -> list[Product]:
+        """All products that wait, in whatever way."""
+        entries = (*self._pending.values(), *self._failed.values(), *self._offered.values())
+        return [entry.product for entry in entries]
+
     def offer(self, product: Product) -> None:
         """Take a pending product off the list; its tries count on when note() is told of it before the next turn."""
         self._offered[product.id] = self._pending.pop(product.id)

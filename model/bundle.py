@@ -70,6 +70,12 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 
+def digest_of(manifest: Manifest) -> str:
+    """Hex digest of everything that a vector depends on: the files, and how a product becomes their input."""
+    parts = (sorted(manifest.sha256.items()), manifest.max_tokens, manifest.text, manifest.image)
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
 def load_manifest(folder: Path) -> Manifest:
     """Read and check the manifest and the hash of every file.
 

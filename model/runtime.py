@@ -18,7 +18,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from model.bundle import ENCODER, TOKENIZER, BundleError, Manifest, load_manifest
+from model.bundle import ENCODER, TOKENIZER, BundleError, Manifest, digest_of, load_manifest
 from model.images import pixels
 from model.text import product_text
 from producer.events import Product
@@ -51,6 +51,7 @@ class OnnxEncoder:
     def __init__(self, manifest: Manifest, session: ort.InferenceSession, tokenizer: Tokenizer) -> None:
         self.dim = manifest.dim
         self.name = manifest.name
+        self.digest = digest_of(manifest)
         self.provider = str(session.get_providers()[0])
         self.wants_images = manifest.image is not None
         self._manifest = manifest

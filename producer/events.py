@@ -35,6 +35,7 @@ def decode_event(key: bytes | None, value: bytes | None, headers: Headers | None
         return from_cloud_event(key, value, headers)
     try:
         wire = _decode(value)
+        _check_utf8(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _other_format(key, value, error)
     if wire.specversion is not UNSET or wire.op is not UNSET or wire.payload is not UNSET:
@@ -54,6 +55,12 @@ def encode_product(product: Product) -> bytes:
     if len(value) > MAX_VALUE_BYTES:
         raise _too_large(value)
     return value
+
+
+def _check_utf8(value: bytes) -> None:
+    """The decoder skips over unknown fields: a name with a broken byte would be one, and its field be lost."""
+    if not value.isascii():
+        value.decode()
 
 
 def _too_large(value: bytes) -> BadEvent:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # not in its __all__
 
+from producer.complaints import Complaints
 from producer.errors import ProducerError, ServerUnreachable
 
 log = logging.getLogger(__name__)
@@ -29,11 +31,12 @@ def ensure_topics(
         ServerUnreachable: no broker answers.
         ProducerError: a setting is wrong, or a broker refuses to create a topic.
     """
-    admin = _admin(config)
+    complaints = Complaints()
+    admin = _admin(config, complaints)
     try:
-        existing = admin.list_topics(timeout=TIMEOUT).topics
+        existing = complaints.metadata(admin, TIMEOUT).topics
     except KafkaException as error:
-        raise unreachable(config, error) from error
+        raise unreachable(config, error, complaints.reason()) from error
     missing = [
         NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(settings))
         for name, settings in topics.items()
@@ -44,11 +47,16 @@ def ensure_topics(
     return [topic.topic for topic in missing]
 
 
-def unreachable(config: Mapping[str, str], error: object) -> ServerUnreachable:
-    """The error for a cluster that does not answer."""
+def unreachable(config: Mapping[str, str], error: object, complaint: str | None = None) -> ServerUnreachable:
+    """The error for a cluster that does not answer, or has a complaint about the settings."""
     address = config["bootstrap.servers"]
+    if complaint is not None:
+        return ServerUnreachable(f"Kafka at {address} turns us away ({complaint}); correct KINSTREAM_KAFKA_CONFIG")
     reason = error.args[0].str() if isinstance(error, KafkaException) else error
-    return ServerUnreachable(f"Kafka at {address} does not answer ({reason}); start it, or set KINSTREAM_KAFKA")
+    return ServerUnreachable(
+        f"Kafka at {address} does not answer ({reason}); start it, or set KINSTREAM_KAFKA, and KINSTREAM_KAFKA_CONFIG "
+        "where it wants TLS or a password"
+    )
 
 
 def wrong_settings(error: KafkaException) -> ProducerError:
@@ -56,9 +64,10 @@ def wrong_settings(error: KafkaException) -> ProducerError:
     return ProducerError(f"a Kafka setting is wrong ({error.args[0].str()}): correct KINSTREAM_KAFKA_CONFIG")
 
 
-def _admin(config: Mapping[str, str]) -> AdminClient:
+def _admin(config: Mapping[str, str], complaints: Complaints) -> AdminClient:
+    settings: dict[str, Any] = {**config, "error_cb": complaints.note}
     try:
-        return AdminClient({**config})
+        return AdminClient(settings)
     except KafkaException as error:
         raise wrong_settings(error) from error
 

@@ -127,6 +127,28 @@ def test_the_image_is_small_and_not_root(repo_root: Path) -> None:
     assert [name for name in copied if f"!{name}" not in admitted] == []
 
 
+def test_no_container_may_do_more_than_it_must(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert {name for name, service in services.items() if not service["read_only"]} == {"kafka"}
+    assert {name for name, service in services.items() if service["user"] in ("root", "0")} == set()
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not service.keys() & {"privileged", "cap_add", "devices", "pid", "ipc"}, name
+        assert not [volume for volume in service.get("volumes", []) if "docker.sock" in volume], name
+
+
+def test_the_service_can_write_where_it_must(repo_root: Path, compose: dict[str, Any]) -> None:
+    """With a read-only root, what the image makes for its user has to be a volume."""
+    final = (repo_root / "ops" / "compose" / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    made = re.findall(r"install -d -o kinstream -g kinstream (.+)", final)[0].split()
+    service = compose["services"]["kinstream"]
+    assert re.findall(r"^VOLUME (.+)", final, re.MULTILINE)[0].split() == made
+    assert set(made) <= {volume.split(":")[1] for volume in service["volumes"]}
+    assert service["user"] == re.findall(r"^USER (\d+)", final, re.MULTILINE)[0]
+    assert f"--uid {service['user']} " in final
+
+
 def metrics_of(contract: str) -> set[str]:
     """Every metric named in the first column of a table."""
     return {name for row in TABLE_ROW.finditer(contract) for name in METRIC.findall(row["names"])}
@@ -154,5 +176,5 @@ def check(promtool: str, what: str, *files: str) -> None:
 def local_settings(repo_root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     """The server.properties that ops/local writes."""
     monkeypatch.syspath_prepend(str(repo_root / "ops" / "local"))
-    lines = importlib.import_module("kafka")._settings(tmp_path, 9092).splitlines()
+    lines = importlib.import_module("kafka")._settings(tmp_path, 9092, None).splitlines()
     return dict(line.split("=", 1) for line in lines)

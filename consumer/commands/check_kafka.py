@@ -15,6 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not in its 
 
 from consumer.commands.findings import Finding, State, good, judged
 from consumer.config import Settings
+from producer.complaints import Complaints
 from producer.errors import ProducerError
 from producer.kafka_config import client_config
 
@@ -30,16 +31,18 @@ def check_kafka(settings: Settings) -> list[Finding]:
         config = client_config(settings.kafka, settings.kafka_config)
     except ProducerError as error:
         return [Finding("Kafka settings", State.FAILED, str(error), "correct the file")]
-    quiet: dict[str, Any] = {**config, "log_level": 0, "logger": _silent()}
+    complaints = Complaints()
+    quiet: dict[str, Any] = {**config, "log_level": 0, "logger": _silent(), "error_cb": complaints.note}
     admin = AdminClient(quiet)
     address = config["bootstrap.servers"]
     try:
-        metadata = admin.list_topics(timeout=TIMEOUT)
+        metadata = complaints.metadata(admin, TIMEOUT)
         reached = good("Kafka", f"{address}, {len(metadata.brokers)} broker(s)")
         return [reached, *_topics(admin, settings.topic, set(metadata.topics))]
     except KafkaException as error:
         remedy = "start it, or set KINSTREAM_KAFKA and KINSTREAM_KAFKA_CONFIG"
-        return [Finding("Kafka", State.UNREACHABLE, f"{address} does not answer ({error})", remedy)]
+        reason = complaints.reason() or error.args[0].str()
+        return [Finding("Kafka", State.UNREACHABLE, f"{address} does not answer ({reason})", remedy)]
 
 
 def _topics(admin: AdminClient, products: str, existing: set[str]) -> list[Finding]:

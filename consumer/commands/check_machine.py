@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from consumer.app import build_encoder
+from consumer.client import age
 from consumer.commands.findings import Finding, State, good, judged
 from consumer.config import Settings
 from consumer.errors import KinstreamError
+from consumer.snapshot import newest
 
 LEAST_FREE = 100 * 1024 * 1024
 LITTLE_FREE = 1024 * 1024 * 1024
@@ -20,7 +23,7 @@ RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 
 def check_machine(settings: Settings) -> list[Finding]:
     """Check what the service needs of the machine it is to run on."""
-    return [runtimes(_installed()), model(settings), *state_folder(settings.state)]
+    return [runtimes(_installed()), model(settings), *state_folder(settings.state), newest_snapshot(settings)]
 
 
 def runtimes(installed: list[str]) -> Finding:
@@ -49,6 +52,21 @@ def state_folder(folder: Path) -> list[Finding]:
         judged("state folder", None if writable else State.FAILED, where, remedy),
         free_space(shutil.disk_usage(nearest).free),
     ]
+
+
+def newest_snapshot(settings: Settings, now: float | None = None) -> Finding:
+    """Its age and size; each damaged one is a fault, though a start makes do with the one before it."""
+    skipped: list[str] = []
+    found = newest(
+        settings.state, settings.generation, lambda _: None, lambda *told: skipped.append(": ".join(map(str, told)))
+    )
+    if skipped:
+        return Finding("snapshot", State.WARNING, "; ".join(skipped), "remove it, and look after the disk")
+    if found is None:
+        return good("snapshot", "none yet")
+    old = age((time.time() if now is None else now) - found.created_at)
+    found.close()
+    return good("snapshot", f"{old} old, {found.nbytes / MIB:.1f} MiB")
 
 
 def free_space(free: int) -> Finding:

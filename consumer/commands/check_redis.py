@@ -4,32 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
+import redis
+
 from consumer.commands.findings import Finding, State, judged
 from consumer.config import Settings
 from consumer.errors import KinstreamError, ServerUnavailable
 from consumer.generations import Generations
-from consumer.queries import address, answering, connect
+from consumer.servers import Client, Server, address, answering
 
 OLDEST = (6, 2)
 """The oldest version that is tested."""
 
 
 def check_redis(settings: Settings) -> list[Finding]:
-    """Check the server and what is stored."""
+    """Check the server, or each primary of a cluster, and what is stored."""
     where = address(settings.redis)
     try:
-        client = connect(settings.redis)
+        server = Server(settings.redis)
         with answering(where):
-            facts: dict[str, Any] = dict(client.info("all"))
-        findings = [
-            version(where, str(facts["redis_version"])),
-            eviction(str(facts.get("maxmemory_policy", "unknown"))),
-        ]
-        return [*findings, persistence(facts), live(Generations(client).live())]
+            facts = _facts(server.client(), where)
+        findings = [finding for name, told in facts.items() for finding in _judged(name, told)]
+        return [*findings, live(Generations(server.client()).live())]
     except ServerUnavailable as error:
         return [Finding("Redis", State.UNREACHABLE, str(error), "start it, or set KINSTREAM_REDIS")]
     except KinstreamError as error:
         return [Finding("Redis", State.FAILED, str(error), "set KINSTREAM_REDIS to a server and user that may do this")]
+
+
+def _facts(client: Client, where: str) -> dict[str, dict[str, Any]]:
+    """What each server says of itself."""
+    if isinstance(client, redis.Redis):
+        return {where: dict(client.info("all"))}
+    return {
+        node.name: dict(client.info("all", target_nodes=node))
+        for node in client.get_primaries()  # type: ignore[no-untyped-call]
+    }
+
+
+def _judged(where: str, facts: dict[str, Any]) -> list[Finding]:
+    return [
+        version(where, str(facts["redis_version"])),
+        eviction(str(facts.get("maxmemory_policy", "unknown"))),
+        persistence(facts),
+    ]
 
 
 def version(where: str, text: str) -> Finding:

@@ -34,7 +34,7 @@ def dump(
     state: options.State = None,
     metrics_port: options.MetricsPort = None,
 ) -> None:
-    """Export ids, vectors and availability of the running service, else of its last stop.
+    """Export ids, vectors and availability of the running service, else of its newest snapshot.
 
     The arrays are ids (str), vectors (float32, n x dim, normalised), available (bool), and manifest (JSON).
 
@@ -82,7 +82,7 @@ def verify(
 
 def _write(file: Path, export: Export) -> None:
     """Complete or absent: written beside its name, then renamed."""
-    from consumer.snapshot import write_export
+    from consumer.export import write_export
 
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:

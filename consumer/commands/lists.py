@@ -70,7 +70,7 @@ def search(
 ) -> None:
     """Show the products nearest to a text or an image.
 
-    The running service is asked; else the export that its last stop left is searched.
+    The running service is asked; else its newest snapshot is searched.
 
     Example: kinstream search "waterproof hiking boots" --image boots.jpg
     """

@@ -64,12 +64,20 @@ ImageRoot = Annotated[
 ]
 State = Annotated[
     Path | None,
-    typer.Option(help="Folder for what a stop leaves behind (KINSTREAM_STATE)."),
+    typer.Option(help="Folder for snapshots (KINSTREAM_STATE)."),
+]
+SnapshotSeconds = Annotated[
+    float | None,
+    typer.Option(help="Seconds between two snapshots, 0 = only at a clean stop (KINSTREAM_SNAPSHOT_SECONDS)."),
 ]
 Batch = Annotated[int | None, typer.Option(help="Most events in a batch (KINSTREAM_BATCH).")]
 LingerMs = Annotated[
     float | None,
     typer.Option(help="Milliseconds that a batch waits for more events (KINSTREAM_LINGER_MS)."),
+]
+MetricsHost = Annotated[
+    str | None,
+    typer.Option(help="Address that the service's HTTP side listens on (KINSTREAM_METRICS_HOST)."),
 ]
 MetricsPort = Annotated[
     int | None,

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from consumer.commands import options
@@ -34,25 +36,31 @@ def run(
     fact_attributes: options.FactAttributes = None,
     image_root: options.ImageRoot = None,
     state: options.State = None,
+    snapshot_seconds: options.SnapshotSeconds = None,
     batch: options.Batch = None,
     linger_ms: options.LingerMs = None,
+    metrics_host: options.MetricsHost = None,
     metrics_port: options.MetricsPort = None,
+    bootstrap: Annotated[
+        bool,
+        typer.Option("--bootstrap", help="Read the whole topic, and delete the products that it no longer holds."),
+    ] = False,
 ) -> None:
     """Keep every product's list right: Kafka -> encoder -> index -> Redis, until SIGTERM or SIGINT.
 
-    It then finishes its batch, saves the export, and exits with 0.
+    It then finishes its batch, writes a snapshot, and exits with 0.
 
     Example: kinstream run --model models/default --state /var/lib/kinstream
     """
     settings = options.settings_of(context)
     import structlog
 
-    from consumer.app import build_service
+    from consumer.app import run as serve
     from consumer.commands.logs import configure_logs
 
     configure_logs()
     try:
-        build_service(settings).run()
+        serve(settings, bootstrap=bootstrap)
     except (KinstreamError, ProducerError):
         raise
     except Exception as error:

@@ -16,13 +16,20 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 JVM = ["-Xms128m", "-Xmx384m", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=128m", "-XX:+ExitOnOutOfMemoryError"]
 
 
-def kafka(folder: Path, port: int, cache: Path) -> Server:
-    """The broker, ready to be started: jars fetched, settings written, storage formatted."""
+def kafka(folder: Path, port: int, cache: Path, proxied: tuple[int, int] | None = None) -> Server:
+    """The broker, ready to be started: jars fetched, settings written, storage formatted.
+
+    Args:
+        folder: of its data.
+        port: that it listens on and names to its clients.
+        cache: of the jars.
+        proxied: another port to listen on, and the port of a proxy in front of it: whoever comes in there is told of that.
+    """
     require(["java", "mvn"])
     jars = _jars(cache)
     java = ["java", *JVM, f"-Dlog4j2.configurationFile={HERE / 'log4j2.yaml'}", "-cp", f"{jars}/*"]
     settings = folder / "server.properties"
-    settings.write_text(_settings(folder, port))
+    settings.write_text(_settings(folder, port, proxied))
     if not (folder / "data" / "meta.properties").exists():
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         format_command = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)]
@@ -50,17 +57,21 @@ def _run(command: list[str], folder: Path) -> None:
         raise ServerError(f"{command[0]} failed, is the network there and the disk not full?\n{end}")
 
 
-def _settings(folder: Path, port: int) -> str:
+def _settings(folder: Path, port: int, proxied: tuple[int, int] | None) -> str:
     """Everything of one node has one replica; the controller listens on any free port."""
     controller = free_port()
+    listeners = {"PLAINTEXT": (port, port)} | ({"PROXIED": proxied} if proxied else {})
+    plain = ",".join(f"{name}:PLAINTEXT" for name in [*listeners, "CONTROLLER"])
+    heard = "".join(f"{name}://127.0.0.1:{inner}," for name, (inner, _) in listeners.items())
+    told = ",".join(f"{name}://127.0.0.1:{outer}" for name, (_, outer) in listeners.items())
     settings = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": f"{heard}CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": told,
+        "listener.security.protocol.map": plain,
         "log.dirs": folder / "data",
         "auto.create.topics.enable": "false",
         "offsets.topic.replication.factor": 1,

@@ -14,9 +14,15 @@ import redis
 from prometheus_client import CollectorRegistry, Counter
 from typer.testing import CliRunner
 
-from consumer import http, keys
+from consumer import http, keys, snapshot
 from consumer.__main__ import build_app
-from consumer.types import Export, Generation
+from consumer.catalogue import Catalogue
+from consumer.exact import ExactIndex
+from consumer.neighbours import NeighbourGraph
+from consumer.ports import Index
+from consumer.sites import EMPTY
+from consumer.types import Export, Generation, Record, Upsert
+from producer.events import Product
 
 
 class Ended(NamedTuple):
@@ -60,6 +66,52 @@ def export() -> Export:
     vectors = np.array([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], np.float32)
     generation = Generation(name="g1", model="one", dim=2, k=2, created_at=1.0)
     return Export(generation, ["a", "b", "c", "off"], vectors, np.array([True, True, True, False]))
+
+
+class State:
+    """Catalogue and graph of an export, and what a snapshot of them says."""
+
+    def __init__(self, export: Export, index: Index | None = None, slack: int = 3) -> None:
+        generation = export.generation
+        self.catalogue = Catalogue()
+        self.graph = NeighbourGraph(
+            ExactIndex(generation.dim) if index is None else index,
+            generation.dim,
+            generation.k,
+            slack,
+            self.catalogue.id_of,
+            generation.metric,
+        )
+        self.made = snapshot.Made(
+            generation=generation, slack=slack, index="exact", fact_attributes=["promotion"], digest="abc"
+        )
+        self.place = snapshot.Place(topic="products", topic_id="t1", offsets={("products", 0): 7, ("products", 2): 1})
+        for number, id in enumerate(export.ids):
+            self.put(id, number, available=bool(export.available[number]))
+        slots = self.catalogue.slots()
+        if len(slots):
+            self.graph.apply(EMPTY, EMPTY, slots[export.available], slots, export.vectors)
+
+    def put(self, id: str, number: int, *, available: bool = True) -> None:
+        product = Product(id=id, title=f"Title {id}", available=available)
+        record = Record("products", 0, number, 1.0, id.encode(), b"")
+        card = {"title": f"Title {id}", "available": str(available).lower()} | ({"price": "1"} if number % 2 else {})
+        self.catalogue.put(Upsert(product, record, number.to_bytes(16, "big"), 2**64 - 1 - number, None, True), card)
+
+    def empty(self, index: Index | None = None) -> State:
+        """A state to restore into."""
+        nothing = Export(
+            self.made.generation, [], np.empty((0, self.made.generation.dim), np.float32), np.array([], bool)
+        )
+        return State(nothing, index)
+
+    def save(self, folder: Path, now: float = 1000.0) -> Path:
+        return snapshot.write(folder, self.made, self.place, self.catalogue, self.graph, now)
+
+
+@pytest.fixture
+def state() -> type[State]:
+    return State
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def made(share: float = 0.1, seconds: float = 0.5) -> tuple[Auditor, NeighbourGr
     graph = NeighbourGraph(ExactIndex(DIM), DIM, 3, 2, catalogue.id_of)
     for number in range(PRODUCTS):
         product = Product(id=f"p{number}", title="t")
-        catalogue.put(Upsert(product, RECORD, b"", 0, None, True), [])
+        catalogue.put(Upsert(product, RECORD, b"", 0, None, True), {})
     slots = np.arange(PRODUCTS, dtype=np.int32)
     vectors = np.random.default_rng(0).normal(size=(PRODUCTS, DIM)).astype(np.float32)
     graph.apply(EMPTY, EMPTY, slots, slots, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))

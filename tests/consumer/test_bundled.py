@@ -18,19 +18,21 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from consumer import bundled, waiting
 from consumer.auditor import Auditor
-from consumer.bootstrap import bootstrap
 from consumer.bundled import BundledEncoder
 from consumer.catalogue import Catalogue
+from consumer.ends import Ends
 from consumer.errors import EncoderFailed
 from consumer.exact import ExactIndex
 from consumer.given import GivenVectors
 from consumer.https import ImageUnavailable
 from consumer.images import ImageLoader, ImagePending
+from consumer.leadership import Leadership
 from consumer.loop import Chores, Loop
 from consumer.memory import MemoryLog, MemorySource, MemoryStore
 from consumer.metrics import Metrics
 from consumer.neighbours import NeighbourGraph
 from consumer.pipeline import Pipeline
+from consumer.start import catch_up, choose
 from consumer.types import Generation
 from model.bundle import ENCODER, TOKENIZER, ImageSpec, Manifest, sha256_of, write_manifest
 from producer.events import Product
@@ -292,11 +294,23 @@ class Shop:
         pipeline = Pipeline(encoder, graph, catalogue, frozenset({"promo"}), self.metrics.stage)
         auditor = Auditor(graph, catalogue, self.metrics.list_recall, pipeline.lock, 0.02)
         source = MemorySource(self.log)
+        self.leadership = Leadership(self.store.lead, self.store.resign, "me", lambda: self.now)
         self.loop = Loop(
-            source, pipeline, catalogue, self.store, self.metrics, Chores([auditor.turn]), 100, lambda: self.now
+            Ends(source, self.store, self.leadership, Generation(name="g1", model="tiny", dim=DIM, k=1)),
+            pipeline,
+            catalogue,
+            self.metrics,
+            Chores([auditor.turn]),
+            100,
+            lambda: self.now,
         )
-        self.store.open(Generation(name="g1", model="tiny", dim=DIM, k=1))
-        bootstrap(self.loop)
+        topic = source.topic()
+        catch_up(self.loop, choose(None, 0, topic, self.now, forced=False), topic, {})
+        self.step()
+
+    def step(self) -> None:
+        self.leadership.beat()
+        self.loop.step()
 
     def send(self, id: str, **fields: Any) -> None:
         self.log.append(id.encode(), json.dumps({"id": id, **fields}).encode(), timestamp=self.now)
@@ -312,7 +326,7 @@ def shop(encoder: BundledEncoder, images: Images) -> Shop:
     shop.send("red", image="https://shop.example/r.png")
     shop.send("shoe", title="shoe")
     shop.send("a", title="shoe", image=URI, attributes={"promo": "yes"}, price=3)
-    shop.loop.step()
+    shop.step()
     return shop
 
 
@@ -322,13 +336,13 @@ def test_an_image_that_comes_late_changes_the_lists(shop: Shop, images: Images) 
     cards, freshness = dict(shop.store.cards), shop.value("kinstream_freshness_seconds_count")
     images.there[URI] = picture("red")
     shop.now += 30
-    shop.loop.step()
+    shop.step()
     assert shop.store.lists["red"] == [("a", pytest.approx(0.5**0.5))]
     assert shop.store.lists["a"][0][1] == pytest.approx(0.5**0.5)
     assert shop.store.cards == cards
     assert shop.value("kinstream_freshness_seconds_count") == freshness
     written = shop.value("kinstream_lists_written_total")
-    shop.loop.step()
+    shop.step()
     assert shop.value("kinstream_lists_written_total") == written
 
 
@@ -337,15 +351,15 @@ def test_late_images_do_not_wait_for_an_idle_moment(shop: Shop, images: Images) 
     for seconds, expected in ((0.5, 0.0), (0.5, 0.5**0.5)):
         shop.now += seconds
         shop.send("shoe", title="shoe", price=shop.now)
-        shop.loop.step()
+        shop.step()
         assert shop.store.lists["red"][0][1] == pytest.approx(expected)
 
 
 def test_facts_that_changed_meanwhile_stay(shop: Shop, images: Images) -> None:
     shop.send("a", title="shoe", image=URI, attributes={"promo": "no"}, price=4, available=False)
     images.there[URI] = picture("red")
-    shop.loop.step()
-    shop.loop.step()
+    shop.step()
+    shop.step()
     assert shop.store.cards["a"]["price"] == "4"
     assert shop.store.lists["a"][0][1] == pytest.approx(0.5**0.5)
     assert all(id != "a" for names in shop.store.lists.values() for id, _ in names)
@@ -353,13 +367,13 @@ def test_facts_that_changed_meanwhile_stay(shop: Shop, images: Images) -> None:
 
 def test_products_that_changed_or_went_are_not_placed_again(shop: Shop, images: Images) -> None:
     shop.send("b", title="desk", image=URI)
-    shop.loop.step()
+    shop.step()
     shop.log.append(b"a", None)
     shop.send("b", embedding=SHOE)
     images.there[URI] = picture("red")
-    shop.loop.step()
+    shop.step()
     lists = dict(shop.store.lists)
-    shop.loop.step()
+    shop.step()
     assert shop.store.lists == lists
     assert set(lists) == {"red", "shoe", "b"}
     assert shop.store.lists["b"] == [("shoe", pytest.approx(1))]
@@ -373,7 +387,7 @@ def test_an_image_that_cannot_be_had_is_a_dead_letter_only_where_there_is_nothin
     for id in ("x", "y"):
         shop.send(id, image=URI)
     shop.send("z", image="https://shop.example/n.png")
-    shop.loop.step()
+    shop.step()
     assert sorted(letter.record.key or b"" for letter in shop.log.dead_letters) == [b"x", b"y", b"z"]
     assert {letter.reason for letter in shop.log.dead_letters} == {"EncoderFailed"}
     assert set(shop.store.lists) == {"red", "shoe", "a", "ok"}

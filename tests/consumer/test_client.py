@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from consumer import http, snapshot
+from consumer import client, http
 from consumer.client import (
     Answer,
     find_export,
@@ -66,13 +65,27 @@ def test_a_search_in_the_running_service(settings: Settings, running: Any) -> No
     assert running.asked == [("a", b"\x00\xff", 2)]
 
 
-def test_the_snapshot_is_used_with_a_note_of_its_age(settings: Settings, running: Any, server: http.HttpServer) -> None:
+def test_the_snapshot_is_used_with_a_note_of_its_age(
+    settings: Settings, running: Any, server: http.HttpServer, state: Any
+) -> None:
     server.close()
-    path = snapshot.save(settings.state, running.exported)
-    os.utime(path, (1000.0, 1000.0))
+    path = state(running.exported).save(settings.state, now=1000.0)
     notes: list[str] = []
-    assert find_export(settings, notes.append, lambda: 1000.0 + 90 * 60).ids == ["a", "b", "ü"]
-    assert "90 min old" in notes[0]
+    export = find_export(settings, notes.append, lambda: 1000.0 + 90 * 60)
+    assert (export.ids, export.available.tolist()) == (["a", "b", "ü"], [True, False, True])
+    assert np.array_equal(export.vectors, running.exported.vectors)
+    assert export.generation == running.exported.generation
+    assert notes == [f"the service does not run here: answering from {path}, 90 min old"]
+
+
+def test_a_damaged_snapshot_is_told_and_the_one_before_it_used(settings: Settings, running: Any, state: Any) -> None:
+    saved = state(running.exported)
+    before, damaged = saved.save(settings.state, now=1000.0), saved.save(settings.state, now=2000.0)
+    (damaged / "radius.npy").unlink()
+    notes: list[str] = []
+    assert saved_export(settings, notes.append).ids == ["a", "b", "ü"]
+    assert notes[0] == f"{damaged} is not used: files are missing or too many: radius.npy"
+    assert str(before) in notes[1]
 
 
 def test_neither_service_nor_snapshot(settings: Settings) -> None:
@@ -106,3 +119,11 @@ def test_a_snapshot_is_searched_exactly_and_without_the_unavailable(running: Any
 def test_a_model_of_another_dimension_is_refused(running: Any) -> None:
     with pytest.raises(KinstreamError, match=r"has 4 dimensions .* has 2"):
         search_export(running.exported, OneVector(1, 0), "a", None, 1)
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("fd00::1", "[fd00::1]"), ("box", "box")],
+)
+def test_a_service_is_asked_where_it_listens(host: str, found: str) -> None:
+    assert client._reachable(host) == found

@@ -12,8 +12,9 @@ import pytest
 import redis
 
 from consumer import app as wiring
-from consumer import http, keys, snapshot
-from consumer.snapshot import read_export
+from consumer import export as export_format
+from consumer import http, keys
+from consumer.export import read_export
 from consumer.types import Export, Vectors
 
 Kinstream = Callable[..., Any]
@@ -59,23 +60,28 @@ def test_neighbours_before_anything_is_live(kinstream: Kinstream, stored: redis.
 
 
 def test_search_in_the_snapshot(
-    kinstream: Kinstream, stored: redis.Redis, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kinstream: Kinstream,
+    stored: redis.Redis,
+    export: Export,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    state: Any,
 ) -> None:
-    snapshot.save(tmp_path, export)
+    state(export).save(tmp_path)
     monkeypatch.setattr(wiring, "build_encoder", lambda settings: AlwaysA())
     ended = kinstream("search", "boots", "-k", "2", "--json")
     assert ended.code == 0
     answer = json.loads(ended.out)
     assert (answer["query"], answer["generation"]) == ("boots", "g1")
     assert [(near["id"], round(near["score"], 6)) for near in answer["neighbours"]] == [("a", 1.0), ("b", 0.8)]
-    assert "products.npz" in ended.err
+    assert "snapshots" in ended.err
     assert "[red]Title b[/red]" in kinstream("search", "boots").out
 
 
 def test_search_without_redis_has_no_titles(
-    kinstream: Kinstream, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed_port: int
+    kinstream: Kinstream, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed_port: int, state: Any
 ) -> None:
-    snapshot.save(tmp_path, export)
+    state(export).save(tmp_path)
     monkeypatch.setattr(wiring, "build_encoder", lambda settings: AlwaysA())
     ended = kinstream("search", "boots", "--redis", f"redis://127.0.0.1:{closed_port}")
     assert ended.code == 0
@@ -100,8 +106,8 @@ def test_search_with_nothing_to_search(kinstream: Kinstream) -> None:
     assert "KINSTREAM_STATE" in ended.err
 
 
-def test_dump_writes_the_whole_file(kinstream: Kinstream, export: Export, tmp_path: Path) -> None:
-    snapshot.save(tmp_path, export)
+def test_dump_writes_the_whole_file(kinstream: Kinstream, export: Export, tmp_path: Path, state: Any) -> None:
+    state(export).save(tmp_path)
     target = tmp_path / "out.npz"
     target.write_bytes(b"an older file")
     assert kinstream("dump", str(target)).code == 0
@@ -114,9 +120,9 @@ def test_dump_writes_the_whole_file(kinstream: Kinstream, export: Export, tmp_pa
 
 
 def test_a_dump_that_fails_leaves_the_old_file(
-    kinstream: Kinstream, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kinstream: Kinstream, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: Any
 ) -> None:
-    snapshot.save(tmp_path, export)
+    state(export).save(tmp_path)
     target = tmp_path / "out.npz"
     target.write_bytes(b"an older file")
 
@@ -124,7 +130,7 @@ def test_a_dump_that_fails_leaves_the_old_file(
         file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(snapshot, "write_export", full)
+    monkeypatch.setattr(export_format, "write_export", full)
     ended = kinstream("dump", str(target))
     assert ended.code == 1
     assert "No space left on device" in ended.err
@@ -132,15 +138,17 @@ def test_a_dump_that_fails_leaves_the_old_file(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["g1", "out.npz"]
 
 
-def test_dump_into_a_folder_that_is_not_there(kinstream: Kinstream, export: Export, tmp_path: Path) -> None:
-    snapshot.save(tmp_path, export)
+def test_dump_into_a_folder_that_is_not_there(kinstream: Kinstream, export: Export, tmp_path: Path, state: Any) -> None:
+    state(export).save(tmp_path)
     ended = kinstream("dump", str(tmp_path / "no" / "out.npz"))
     assert ended.code == 1
     assert "writable folder" in ended.err
 
 
-def test_verify_right_lists(kinstream: Kinstream, stored: redis.Redis, export: Export, tmp_path: Path) -> None:
-    snapshot.save(tmp_path, export)
+def test_verify_right_lists(
+    kinstream: Kinstream, stored: redis.Redis, export: Export, tmp_path: Path, state: Any
+) -> None:
+    state(export).save(tmp_path)
     ended = kinstream("verify", "--json")
     result = json.loads(ended.out)
     assert ended.code == 0
@@ -151,9 +159,9 @@ def test_verify_right_lists(kinstream: Kinstream, stored: redis.Redis, export: E
 
 
 def test_verify_finds_ghosts_orphans_and_lost_members(
-    kinstream: Kinstream, stored: redis.Redis, export: Export, tmp_path: Path
+    kinstream: Kinstream, stored: redis.Redis, export: Export, tmp_path: Path, state: Any
 ) -> None:
-    snapshot.save(tmp_path, export)
+    state(export).save(tmp_path)
     stored.zrem(keys.list_key("g1", "a"), "b")
     stored.zadd(keys.list_key("g1", "a"), {"off": 0.6})
     stored.hset(keys.card_key("g1", "old"), "title", "Old")

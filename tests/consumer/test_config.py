@@ -36,6 +36,7 @@ def test_urls_without_secrets_show_as_they_are() -> None:
         ("K", "0", "greater than or equal to 1"),
         ("KAFKA", "nowhere", "host:port"),
         ("INDEX", "magic", "'hnsw'"),
+        ("METRICS_HOST", "http://here", "address or name of this machine"),
         ("REDIS", "admin:geheim@host:1", "redis://"),
     ],
 )

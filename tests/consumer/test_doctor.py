@@ -12,6 +12,7 @@ import redis
 from consumer.commands import check_kafka, check_machine, check_redis, findings
 from consumer.commands.findings import State
 from consumer.config import load_settings
+from consumer.types import Export
 from producer.topics import DEAD_LETTERS, PRODUCTS, ensure_topics
 
 Kinstream = Callable[..., Any]
@@ -94,6 +95,20 @@ def test_the_state_folder_may_still_have_to_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert check_machine.state_folder(tmp_path / "file")[0].state is State.FAILED
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_the_newest_snapshot_is_checked(state: Any, export: Export, tmp_path: Path) -> None:
+    settings = load_settings(state=tmp_path)
+    assert check_machine.newest_snapshot(settings).detail == "none yet"
+    saved = state(export)
+    saved.save(tmp_path, now=1000.0)
+    found = check_machine.newest_snapshot(settings, now=1000.0 + 180)
+    assert (found.state, found.detail) == (State.GOOD, "3 min old, 0.0 MiB")
+    damaged = saved.save(tmp_path, now=2000.0)
+    (damaged / "manifest.json").unlink()
+    found = check_machine.newest_snapshot(settings)
+    assert found.state is State.WARNING
+    assert str(damaged) in found.detail
 
 
 @pytest.mark.parametrize(

@@ -185,3 +185,16 @@ def talk(port: int, data: bytes) -> bytes:
         except OSError:
             pass
         return answer
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1", "localhost"])
+def test_it_listens_where_it_is_told(running: Any, host: str) -> None:
+    served = http.serve(0, running, CollectorRegistry(), host)
+    named = f"[{host}]" if ":" in host else host
+    assert httpx2.get(f"http://{named}:{served.port}/healthz", trust_env=False).text == "ok\n"
+    served.close()
+
+
+def test_an_address_of_another_machine_is_named_with_the_remedy(running: Any) -> None:
+    with pytest.raises(KinstreamError, match=r"192\.0\.2\.1:1 .* KINSTREAM_METRICS_HOST"):
+        http.serve(1, running, CollectorRegistry(), "192.0.2.1")

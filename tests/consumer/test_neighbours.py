@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from consumer.types import Metric, Slots, Vectors
 DIM = 4
 K, SLACK = 3, 2
 NO_VECTORS = np.empty((0, DIM), np.float32)
+NO_FILE = Path("an exact index writes none")
 
 
 def array(slots: list[int]) -> Slots:
@@ -108,7 +110,8 @@ class Churn(RuleBasedStateMachine):
         capacity=st.sampled_from([2, 1024]),
     )
     def start(self, metric: Metric, variety: int, slack: int, capacity: int) -> None:
-        self.graph = NeighbourGraph(ExactIndex(DIM), DIM, K, slack, id_of, metric, capacity)
+        self.fresh = lambda: NeighbourGraph(ExactIndex(DIM), DIM, K, slack, id_of, metric, capacity)
+        self.graph = self.fresh()
         self.model = Model(K, metric)
         self.variety = variety
         self.published: dict[int, list[tuple[int, float]]] = {}
@@ -191,6 +194,13 @@ class Churn(RuleBasedStateMachine):
     @rule(moves=st.integers(1, 5))
     def maintain(self, moves: int) -> None:
         self.graph.maintain(moves)
+
+    @rule()
+    def restart(self) -> None:
+        """What was published stays, to the bit: see the invariant."""
+        arrays = self.graph.save(NO_FILE)
+        self.graph = self.fresh()
+        self.graph.restore(arrays, NO_FILE)
 
     @invariant()
     def nothing_changed_unsaid(self) -> None:

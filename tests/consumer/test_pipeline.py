@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from consumer.auditor import Auditor
-from consumer.bootstrap import bootstrap
 from consumer.catalogue import Catalogue
+from consumer.ends import Ends
 from consumer.errors import EncoderFailed, KinstreamError
 from consumer.exact import ExactIndex
+from consumer.leadership import Leadership
 from consumer.loop import Chores, Loop
 from consumer.memory import MemoryLog, MemorySource, MemoryStore
 from consumer.metric import LONGEST
 from consumer.metrics import OUTCOMES, Metrics
 from consumer.neighbours import NeighbourGraph
 from consumer.pipeline import Pipeline
+from consumer.start import catch_up, choose
 from consumer.types import Generation, Metric, Vectors
 from producer.events import Product
 
@@ -35,6 +37,7 @@ class WordEncoder:
 
     dim = DIM
     name = "words"
+    digest = "words"
     provider = "python"
 
     def __init__(self) -> None:
@@ -61,6 +64,12 @@ class WordEncoder:
 
     def revisit(self, now: float) -> Sequence[Product]:
         return ()
+
+    def waiting(self) -> Sequence[Product]:
+        return ()
+
+    def wait_for(self, products: Sequence[Product]) -> None:
+        pass
 
     def _word(self, word: str) -> Any:
         return np.random.default_rng(list(word.encode())).normal(size=DIM)
@@ -94,18 +103,23 @@ class Shop:
         pipeline = Pipeline(self.encoder, graph, self.catalogue, self.fact_attributes, self.metrics.stage)
         auditor = Auditor(graph, self.catalogue, self.metrics.list_recall, pipeline.lock, 0.02)
         source = MemorySource(self.log)
+        self.leadership = Leadership(self.store.lead, self.store.resign, "me", lambda: self.now)
         self.loop = Loop(
-            source,
+            Ends(source, self.store, self.leadership, Generation(name="g1", model="words", dim=DIM, k=3)),
             pipeline,
             self.catalogue,
-            self.store,
             self.metrics,
             Chores([auditor.turn]),
             self.batch,
             lambda: self.now,
         )
-        self.store.open(Generation(name="g1", model="words", dim=DIM, k=3))
-        bootstrap(self.loop)
+        topic = source.topic()
+        catch_up(self.loop, choose(None, 0, topic, self.now, forced=False), topic, {})
+        self.step()
+
+    def step(self) -> None:
+        self.leadership.beat()
+        self.loop.step()
 
     def send(self, id: str, title: str | None = "a product", **fields: Any) -> None:
         value = json.dumps({"id": id, "title": title, **fields}).encode()
@@ -116,7 +130,7 @@ class Shop:
 
     def drain(self) -> None:
         while any(self.loop.source.lag().values()):
-            self.loop.step()
+            self.step()
 
     def names(self, id: str) -> set[str]:
         return {other for other, _ in self.store.lists[id]}
@@ -388,7 +402,7 @@ def test_freshness_counts_only_events_that_were_never_readable_before() -> None:
 def test_metrics_have_the_names_of_the_contract() -> None:
     shop = filled()
     shop.now += 2
-    shop.loop.step()
+    shop.step()
     text = generate_latest(shop.metrics.registry).decode()
     assert 'kinstream_products{state="available"} 5.0' in text
     assert 'kinstream_consumer_lag{partition="0",topic="products"} 0.0' in text
@@ -445,7 +459,7 @@ def test_a_wrong_list_is_healed_and_published_without_an_event() -> None:
     rows.dist[site, : rows.filled[site]] += 0.5
     shop.store.lists["a"] = []
     shop.now += 5
-    shop.loop.step()
+    shop.step()
     assert {id: [other for other, _ in entries] for id, entries in shop.store.lists.items()} == {
         id: [other for other, _ in entries] for id, entries in right.items()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,3 +145,34 @@ def test_maintenance_changes_no_answer(index: Index) -> None:
     found = index.search(held, 10)
     overlap = [len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), names[exact].tolist(), strict=True)]
     assert np.mean(overlap) >= 0.995
+
+
+def test_what_was_saved_is_loaded(index: Index, tmp_path: Path) -> None:
+    """Gaps, renames and the dead included; both then answer alike, and go on alike."""
+    vectors = unit(3000)
+    index.add(np.arange(2000, dtype=np.int32), vectors[:2000])
+    index.remove(np.arange(300, 900, dtype=np.int32))
+    index.rename(7, 2500)
+    labels = index.save(tmp_path / "index")
+    loaded = type(index)(DIM)
+    by_slot = vectors.copy()
+    by_slot[2500] = vectors[7]
+    loaded.load(tmp_path / "index", labels, by_slot)
+    assert len(loaded) == len(index) == 1400
+    queries = unit(50, seed=2)
+    assert loaded.search(queries, 20).tolist() == index.search(queries, 20).tolist()
+    with pytest.raises(KeyError, match="300"):
+        loaded.remove(slots(300))
+    loaded.remove(slots(2500))
+    loaded.add(np.arange(300, 900, dtype=np.int32), vectors[2000:2600])
+    held = np.concatenate([vectors[:7], vectors[2000:2600], vectors[900:2000]])
+    assert loaded.search(held[::10], 1).ravel().tolist() == np.delete(np.arange(0, 2000), slice(7, 300))[::10].tolist()
+
+
+def test_an_empty_index_is_saved_and_loaded(index: Index, tmp_path: Path) -> None:
+    labels = index.save(tmp_path / "index")
+    loaded = type(index)(DIM)
+    loaded.load(tmp_path / "index", labels, unit(0))
+    assert len(loaded) == 0
+    loaded.add(slots(5, 2), unit(2))
+    assert loaded.search(unit(2), 1).ravel().tolist() == [5, 2]

@@ -11,10 +11,11 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
+from consumer.errors import TopicRecreated
 from consumer.kafka import KafkaSource
 from consumer.memory import MemoryLog, MemorySource
 from consumer.ports import Source
-from consumer.types import DeadLetter, Record
+from consumer.types import DeadLetter, Offsets, Record
 from producer.kafka_config import client_config
 from producer.topics import DEAD_LETTERS, ensure_topics
 
@@ -27,7 +28,8 @@ class Topic(Protocol):
     name: str
 
     def send(self, key: bytes | None, value: bytes | None, partition: int = 0, **more: Any) -> None: ...
-    def source(self) -> Source: ...
+    def source(self, offsets: Offsets | None = None) -> Source: ...
+    def make_anew(self) -> None: ...
     def dead_letters(self) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]: ...
 
 
@@ -40,8 +42,13 @@ class InMemory:
     def send(self, key: bytes | None, value: bytes | None, partition: int = 0, **more: Any) -> None:
         self.log.append(key, value, partition=partition, timestamp=time.time(), headers=more.get("headers"))
 
-    def source(self) -> Source:
-        return MemorySource(self.log)
+    def source(self, offsets: Offsets | None = None) -> Source:
+        source = MemorySource(self.log)
+        source.begin(offsets or {})
+        return source
+
+    def make_anew(self) -> None:
+        self.log.identity += "'"
 
     def dead_letters(self) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
         return [
@@ -59,15 +66,26 @@ class OnKafka:
         ensure_topics(self.config, {name: DEAD_LETTERS, f"{name}.dlq": DEAD_LETTERS}, partitions=PARTITIONS)
         self.producer = Producer({**self.config, "linger.ms": 0})
         self.sources: list[Source] = []
+        self.now = 0.0
 
     def send(self, key: bytes | None, value: bytes | None, partition: int = 0, **more: Any) -> None:
         self.producer.produce(self.name, key=key, value=value, partition=partition, **more)
         assert self.producer.flush(10) == 0
 
-    def source(self) -> Source:
-        source = KafkaSource(self.config, self.name, f"group-{self.name}", linger=0.005)
+    def source(self, offsets: Offsets | None = None) -> Source:
+        source = KafkaSource(self.config, self.name, f"group-{self.name}", 0.005, lambda: self.now)
+        source.begin(offsets or {})
         self.sources.append(source)
         return source
+
+    def make_anew(self) -> None:
+        admin = AdminClient(self.config)
+        admin.delete_topics([self.name])[self.name].result(10)
+        deadline = time.monotonic() + 15
+        while self.name in admin.list_topics(timeout=10).topics:
+            assert time.monotonic() < deadline
+        ensure_topics(self.config, {self.name: DEAD_LETTERS}, partitions=PARTITIONS)
+        self.now += 100
 
     def dead_letters(self) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
         consumer = Consumer(
@@ -155,18 +173,49 @@ def test_a_batch_knows_the_offsets_that_it_makes_committable(a_topic: Topic) -> 
     assert batch.offsets == {(a_topic.name, 1): batch.records[-1].offset + 1}
 
 
-def test_committed_offsets_are_those_of_before_the_start(a_topic: Topic) -> None:
+def test_committed_offsets_are_the_groups(a_topic: Topic) -> None:
     for n in range(4):
         a_topic.send(b"a", b"%d" % n)
-    source = a_topic.source()
+    source, other = a_topic.source(), a_topic.source()
     read(source, 4)
     source.commit({(a_topic.name, 0): 3})
     source.commit({})
-    assert source.committed() == {}
+    assert until(lambda: other.committed() == {(a_topic.name, 0): 3}, source)
     source.close()
     later = a_topic.source()
     assert later.committed() == {(a_topic.name, 0): 3}
     assert len(read(later, 4)) == 4
+
+
+def test_reading_begins_at_the_given_offsets(a_topic: Topic) -> None:
+    for n in range(6):
+        a_topic.send(b"a", b"%d" % n, partition=n % 2)
+    source = a_topic.source({(a_topic.name, 0): 2})
+    assert not source.caught_up()
+    assert {record.value for record in read(source, 4)} == {b"4", b"1", b"3", b"5"}
+    assert until(source.caught_up, source)
+    assert a_topic.source({(a_topic.name, 0): 3, (a_topic.name, 1): 3}).caught_up()
+
+
+def test_the_topic_tells_its_bounds_and_who_it_is(a_topic: Topic) -> None:
+    for n in range(4):
+        a_topic.send(b"a", b"%d" % n, partition=1)
+    facts = a_topic.source().topic()
+    assert facts.high == {(a_topic.name, 0): 0, (a_topic.name, 1): 4, (a_topic.name, 2): 0}
+    assert facts.low == dict.fromkeys(facts.high, 0)
+    assert facts.retention_seconds == 86_400
+    assert facts.identity == a_topic.source().topic().identity != ""
+
+
+def test_a_topic_that_was_made_anew_is_noticed(a_topic: Topic) -> None:
+    a_topic.send(b"a", b"1")
+    source = a_topic.source()
+    before = source.topic().identity
+    read(source, 1)
+    a_topic.make_anew()
+    with pytest.raises(TopicRecreated, match=a_topic.name):
+        until(lambda: False, source)
+    assert a_topic.source().topic().identity != before
 
 
 def test_lag_is_what_the_group_has_not_committed(a_topic: Topic) -> None:
@@ -250,6 +299,7 @@ def test_partitions_that_are_added_are_read(kafka: str, topic: str) -> None:
     on_kafka = OnKafka(kafka, topic)
     now = 0.0
     source = KafkaSource(on_kafka.config, topic, "g", 0.005, clock=lambda: now)
+    source.begin({})
     admin = AdminClient(on_kafka.config)
     admin.create_partitions([NewPartitions(topic, PARTITIONS + 1)])[topic].result(10)
     deadline = time.monotonic() + 15

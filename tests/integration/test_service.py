@@ -3,144 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pytest
 import redis
 from confluent_kafka import Consumer, Producer
 
-from producer.publisher import Publisher
-
-DIM = 16
-KINSTREAM = [sys.executable, "-m", "consumer"]
-
-
-class Service:
-    """``kinstream run`` and the commands beside it, with settings of their own."""
-
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
-        self.environment = {**{n: v for n, v in os.environ.items() if not n.startswith("KINSTREAM_")}, **environment}
-        self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.launch()
-        self.wait(lambda: self.get("/readyz")[0] == 200)
-
-    def launch(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen([*KINSTREAM, "run"], env=self.environment, stdout=log, stderr=log)
-
-    def end(self, number: signal.Signals) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(30)
-
-    def command(self, *arguments: str, code: int = 0, text: str = "") -> str:
-        done = subprocess.run(
-            [*KINSTREAM, *arguments],
-            env=self.environment,
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout if code == 0 else done.stderr
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.environment['KINSTREAM_METRICS_PORT']}{path}", timeout=10
-            ) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
-    def metric(self, name: str) -> float:
-        """Sum of a metric over its labels; a label may be part of the name."""
-        lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith(name)]
-        return sum(float(line.rpartition(" ")[2]) for line in lines)
-
-    def applied(self, events: int) -> None:
-        """Wait until so many events were applied since the start, and their offsets committed."""
-        self.wait(
-            lambda: self.metric("kinstream_events_total{") >= events and self.metric("kinstream_consumer_lag{") == 0
-        )
-
-    def wait(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert self.process is None or self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.05)
-
-
-@pytest.fixture
-def service(kafka: str, redis_url: str, topic: str, tmp_path: Path, free_port: int) -> Iterator[Service]:
-    settings = {
-        "KAFKA": kafka, "REDIS": redis_url, "TOPIC": topic, "GROUP": topic, "MODEL": "none", "DIM": str(DIM),
-        "STATE": str(tmp_path / "state"), "METRICS_PORT": str(free_port),
-    }  # fmt: skip
-    made = Service({f"KINSTREAM_{name}": value for name, value in settings.items()}, tmp_path / "service.log")
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.process.kill()
-        made.process.wait()
-
-
-@pytest.fixture
-def reader(redis_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
-
-
-def products(n: int, seed: int = 0) -> list[dict[str, Any]]:
-    vectors = np.random.default_rng(seed).normal(size=(n, DIM))
-    return [
-        {"id": f"p{row}", "title": f"product {row}", "price": row, "embedding": vector.tolist()}
-        for row, vector in enumerate(vectors)
-    ]
-
-
-def publisher(service: Service) -> Publisher:
-    return Publisher(service.environment["KINSTREAM_KAFKA"], service.environment["KINSTREAM_TOPIC"])
-
-
-def all_lists(reader: redis.Redis) -> dict[str, list[tuple[str, float]]]:
-    keys = [str(key) for key in reader.scan_iter("kin:g1:n:*", count=1000)]
-    return {key: sorted((m, round(s, 5)) for m, s in reader.zrange(key, 0, -1, withscores=True)) for key in keys}
+if TYPE_CHECKING:
+    from conftest import Service
 
 
 def test_a_day_in_the_shop(service: Service, reader: redis.Redis) -> None:
     service.start()
-    with publisher(service) as shop:
-        for product in products(300):
+    with service.publisher() as shop:
+        for product in service.products(300):
             shop.publish(product)
     service.applied(300)
     assert reader.get("kin:live") == "g1"
     assert len(reader.zrevrange("kin:g1:n:{p1}", 0, 9, withscores=True)) == 10
     assert json.loads(service.command("verify", "--json"))["recall"] >= 0.995
-    with publisher(service) as shop:
+    with service.publisher() as shop:
         shop.delete("p7")
-        shop.publish({**products(300)[8], "available": False})
-        shop.publish({**products(300)[9], "price": 99})
-        shop.publish({**products(300, seed=1)[10], "id": "p10"})
+        shop.publish({**service.products(300)[8], "available": False})
+        shop.publish({**service.products(300)[9], "price": 99})
+        shop.publish({**service.products(300, seed=1)[10], "id": "p10"})
     service.applied(304)
-    lists = all_lists(reader)
+    lists = service.lists(reader)
     named = {member for members in lists.values() for member, _ in members}
     assert "kin:g1:n:{p7}" not in lists
     assert not {"p7", "p8"} & named
@@ -157,29 +47,29 @@ def test_a_day_in_the_shop(service: Service, reader: redis.Redis) -> None:
 def test_killed_at_any_moment_it_ends_in_the_same_lists(service: Service, reader: redis.Redis) -> None:
     service.environment["KINSTREAM_INDEX"] = "exact"
     service.environment["KINSTREAM_BATCH"] = "20"
-    with publisher(service) as shop:
-        for product in products(400):
+    with service.publisher() as shop:
+        for product in service.products(400):
             shop.publish(product)
     for moment in range(4):
         service.start()
-        with publisher(service) as shop:
-            for row, product in enumerate(products(400, seed=moment)[: 150 * moment : 2]):
+        with service.publisher() as shop:
+            for row, product in enumerate(service.products(400, seed=moment)[: 150 * moment : 2]):
                 shop.publish(product) if row % 5 else shop.delete(product["id"])
         time.sleep(0.1 * moment)
         assert service.end(signal.SIGKILL) == -signal.SIGKILL
     service.start()
     service.wait(lambda: service.metric("kinstream_consumer_lag{") == 0)
-    survived = all_lists(reader)
+    survived = service.lists(reader)
     assert json.loads(service.command("verify", "--json"))["recall"] >= 0.999
     assert service.end(signal.SIGINT) == 0
     reader.flushall()
     service.start()
-    assert all_lists(reader) == survived
+    assert service.lists(reader) == survived
 
 
 def test_garbage_goes_to_the_dead_letter_topic_and_the_stream_goes_on(service: Service, reader: redis.Redis) -> None:
     service.start()
-    good = products(20)
+    good = service.products(20)
     garbage = {
         b"not json": "NotJson", b"\xff\xfe": "NotUtf8", b"[]": "UnknownFormat", b'{"id":"p1","title":NaN}': "NotJson",
         b'{"id":"p1","embedding":[1,2]}': "InvalidEmbedding", b'{"id":"other","title":"t"}': "KeyMismatch",
@@ -187,13 +77,13 @@ def test_garbage_goes_to_the_dead_letter_topic_and_the_stream_goes_on(service: S
         b'{"id":"p1","title":"' + b"x" * 1024 * 1024 + b'"}': "TooLarge",
     }  # fmt: skip
     raw = Producer({"bootstrap.servers": service.environment["KINSTREAM_KAFKA"], "message.max.bytes": 4 * 1024 * 1024})
-    with publisher(service) as shop:
+    with service.publisher() as shop:
         for product in good:
             shop.publish(product)
     for value in garbage:
         raw.produce(service.environment["KINSTREAM_TOPIC"], key=b"p1", value=value)
     assert raw.flush(20) == 0
-    with publisher(service) as shop:
+    with service.publisher() as shop:
         shop.publish({**good[2], "price": 1234})
     service.applied(20 + len(garbage) + 1)
     assert reader.hget("kin:g1:p:{p1}", "title") == "product 1"
@@ -207,15 +97,15 @@ def test_it_waits_for_redis_and_goes_on(service: Service, reader: redis.Redis) -
     service.start()
     reader.config_set("maxclients", 1)
     reader.client_kill_filter(_type="normal", skipme=True)
-    with publisher(service) as shop:
-        for product in products(30):
+    with service.publisher() as shop:
+        for product in service.products(30):
             shop.publish(product)
     service.wait(lambda: service.get("/readyz")[0] == 503)
     assert "redis" in service.get("/readyz")[1]
     assert service.get("/healthz")[0] == 200
     reader.config_set("maxclients", 1000)
     service.applied(30)
-    assert len(all_lists(reader)) == 30
+    assert len(service.lists(reader)) == 30
 
 
 def test_a_stop_while_redis_is_away_is_a_clean_stop(service: Service) -> None:
@@ -230,13 +120,13 @@ def test_a_stop_while_redis_is_away_is_a_clean_stop(service: Service) -> None:
 def test_publish_names_bad_lines_and_sends_the_rest(service: Service, reader: redis.Redis, tmp_path: Path) -> None:
     service.start()
     file = tmp_path / "shop.jsonl"
-    lines = [json.dumps(product) for product in products(5)]
+    lines = [json.dumps(product) for product in service.products(5)]
     file.write_text("\n".join([*lines[:2], "{broken", '{"id": "x"}', *lines[2:]]) + "\n")
     errors = service.command("publish", str(file), code=1)
     assert f"{file}:3" in errors
     assert f"{file}:4" in errors
     service.applied(5)
-    assert len(all_lists(reader)) == 5
+    assert len(service.lists(reader)) == 5
 
 
 def test_without_servers_it_says_so_and_ends_with_3(service: Service) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -110,6 +111,15 @@ PRODUCTS = st.builds(
 @settings(max_examples=300, deadline=None)
 def test_a_clean_product_survives_the_way(product: Product) -> None:
     assert decode_event(product.id.encode(), encode_product(product), None) == product
+
+
+@given(PRODUCTS, st.sampled_from([b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf5"]), st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_broken_byte_is_refused_wherever_it_stands(product: Product, broken: bytes, data: st.DataObject) -> None:
+    value = encode_product(product)
+    at = data.draw(st.integers(0, len(value)))
+    with pytest.raises(BadEvent):
+        decode_event(product.id.encode(), value[:at] + broken + value[at:], None)
 
 
 @given(TITLES)
