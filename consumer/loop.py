@@ -176,9 +176,9 @@ class Loop:
             self._metrics.role(leading=bool(self._term), pending=self.republishing.pending)
 
     def _lead_or_follow(self) -> None:
-        term = self._leading.term()
+        answered, term = self._leading.answered(), self._leading.term()  # in this order: who leads may be told in between
         if not term:
-            self._follow()
+            self._follow(answered)
             return
         if term != self._term:
             self._take_up(term)
@@ -188,11 +188,12 @@ class Loop:
         if self._is_time():
             self.patience.call(lambda: self.store.check(self._term))
 
-    def _follow(self) -> None:
+    def _follow(self, another_leads: bool) -> None:
         self._term = 0
         if self._is_time():
             self.look()
-        self.caught_up = self.caught_up or self._leading.answered()
+            self.backlog.everything = self.backlog.everything and len(self.backlog) > 0
+        self.caught_up = self.caught_up or another_leads
 
     def _take_up(self, term: int) -> None:
         """Begin to lead. What readers see is made right at once where it may be wrong, else bit by bit."""
@@ -208,11 +209,11 @@ class Loop:
                 self.turn()
             self._settle()
             self._complete()
+        self.backlog.everything = False
         self.caught_up = True
 
     def _complete(self) -> None:
         """Everything is written."""
-        self.backlog.everything = False
         claim = self.store.was_live() is not False
         self.patience.call(lambda: self.store.ready(len(self.catalogue), self._term, claim=claim))
         log.info("published everything", products=len(self.catalogue))

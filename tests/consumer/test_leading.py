@@ -224,6 +224,56 @@ def test_a_generation_that_was_not_live_does_not_become_live_by_a_loss(world: Wo
     assert world.server.live == "g1"
 
 
+def test_what_happens_while_everything_is_written_again_is_not_forgotten(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.republishing.CHUNK", 1)
+    leader, follower = Service(world, "a"), Service(world, "b")
+    leader.turns(1)
+    world.now += LEASE_SECONDS
+    world.send("q")
+    follower.loop.step()
+    follower.loop.caught_up = True
+    follower.turns(2)
+    assert follower.loop.republishing.pending > 0
+    world.delete("p0")
+    world.send("p11", price=7)
+    follower.turns(3)
+    assert follower.loop.republishing.under_way
+    assert "p0" not in world.lists()
+    assert world.server.kept["g1"].cards["p11"]["price"] == "7"
+    follower.turns(40)
+    assert world.lists() == fresh_lists(world)
+
+
+def test_a_lease_that_is_told_of_in_the_middle_of_a_turn_is_not_taken_for_that_of_another(world: World) -> None:
+    service = Service(world, "a")
+    term = service.leadership.term
+
+    def just_before_the_answer() -> int:
+        before = term()
+        service.leadership.beat()
+        return before
+
+    service.leadership.term = just_before_the_answer  # type: ignore[method-assign]
+    service.loop.step()
+    assert not service.loop.caught_up
+    assert world.lists() == {}
+    service.loop.step()
+    assert service.loop.caught_up
+    assert world.lists() == fresh_lists(world)
+
+
+def test_a_follower_that_has_nothing_left_to_do_keeps_what_comes_next_in_full(world: World) -> None:
+    leader, follower = Service(world, "a"), Service(world, "b")
+    leader.turns(1)
+    follower.turns(15)
+    world.delete("p0")
+    follower.turns(1)
+    (entry,) = follower.loop.backlog._entries
+    assert entry.removed == ["p0"]
+
+
 def test_many_batches_wait_in_bounded_parts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("consumer.backlog.MOST_ENTRIES", 3)
     leader, follower = Service(world, "a"), Service(world, "b")
