@@ -21,7 +21,7 @@ from consumer.types import Labels, Slots, Vectors
 
 M = 16
 EF_CONSTRUCTION = 100
-EF_SEARCH = 120
+EF_SEARCH = 80
 FIRST_CAPACITY = 1024
 MOST_GROWTH = 16384
 """Labels added at once at most: the system has to clear their memory while events wait."""

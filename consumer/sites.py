@@ -20,10 +20,10 @@ from consumer.kernels import CHUNK, Journal, Rows
 from consumer.ports import Index
 from consumer.types import Arrays, Slots, Vectors
 
-MARGIN = 10
-"""Hits beyond a full list whose listers are always joined: more of them find more of the lists that must change."""
-FURTHER = 50
-"""Hits beyond those, for joins in thinly settled places."""
+FURTHER = 30
+"""Hits beyond a full list, for joins in thinly settled places."""
+FREE = 90
+"""Hits that a search for a free vector asks for at least: the wider it looks, the less it misses."""
 LONELY = 3
 """A newcomer on fewer lists is searched for once more, and wider: a walk may never reach a small, far-off group."""
 WIDE = 400
@@ -146,7 +146,7 @@ class SiteGraph:
 
     def search(self, vectors: Vectors, k: int) -> Slots:
         """The nearest visible sites of free vectors [n, dim]: sites [n, k] padded with -1."""
-        return self._index.search(vectors, k)
+        return self._index.search(vectors, max(k, FREE))[:, :k]
 
     def measure(self, sites: Slots) -> NDArray[np.float32]:
         """Squared distances [n, rows] of sites [n] from every visible site; infinity for all other rows."""
@@ -237,7 +237,7 @@ class SiteGraph:
         targets = np.array([*shown.tolist(), *sorted(others)], np.int32)
         if not len(targets):
             return
-        least, further = (len(self._index), 0) if self._index.exhaustive else (self.width + MARGIN + 1, FURTHER)
+        least, further = (len(self._index), 0) if self._index.exhaustive else (self.width + 1, FURTHER)
         hits = self._index.search(self.rows.vectors[targets], least + further)
         kernels.set_lists(self.rows, self._journal, targets, hits, self.visible)
         unbounded = np.array(sorted(self._unbounded), np.int32)
@@ -252,7 +252,7 @@ class SiteGraph:
             return
         hits = self._index.search(self.rows.vectors[sites], WIDE)
         kernels.set_lists(self.rows, self._journal, sites, hits, self.visible)
-        self._join(sites, hits, self.width + MARGIN + 1, EMPTY)
+        self._join(sites, hits, self.width + 1, EMPTY)
 
     def _join(self, sites: Slots, hits: Slots, least: int, unbounded: Slots) -> None:
         if len(sites):

@@ -23,7 +23,6 @@ from lists import Lists, clear, fill, first, grown, leave, new_lists, offer_to_h
 
 from consumer.hnsw import HnswIndex
 from consumer.neighbours import NeighbourGraph
-from consumer.sites import MARGIN
 
 FIRST_CAPACITY = 1024
 ROUND_EVENTS = 1000
@@ -77,7 +76,7 @@ class Hnswlib:
 
     def __init__(self, dim: int, k: int, slack: int) -> None:
         self._index = BareHnsw(dim)
-        self._hits = k + slack + MARGIN + 1
+        self._hits = k + slack + 1
 
     def apply(self, gone: Slots, placed: Slots, vectors: Vectors) -> None:
         """Mark what dies, add, search."""
