@@ -26,12 +26,13 @@ from consumer.hnsw import HnswIndex
 from consumer.images import ImageLoader
 from consumer.kafka import KafkaSource
 from consumer.leadership import Leadership
-from consumer.loop import Chores, Loop, Passed
+from consumer.loop import Chores, Loop
 from consumer.metrics import Metrics
 from consumer.neighbours import NeighbourGraph, warm_up
 from consumer.persistence import Persistence
 from consumer.pipeline import Pipeline
 from consumer.ports import Encoder, Index, Source, Store
+from consumer.publishing import Passed
 from consumer.redis import RedisStore
 from consumer.snapshot import Made
 from consumer.types import Export, Generation

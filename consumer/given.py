@@ -23,7 +23,7 @@ class GivenVectors:
 
     def refusal(self, product: Product) -> str | None:
         """A product without a vector is refused."""
-        return f"product {product.id} has no embedding and there is no model: {REMEDY}"
+        return f"product {product.id!r} has no embedding and there is no model: {REMEDY}"
 
     def encode(self, products: Sequence[Product]) -> Vectors:
         """Never possible; refusal() keeps products away from here."""

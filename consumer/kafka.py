@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_INVALID,
-    TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaError,
     KafkaException,
@@ -25,11 +24,10 @@ from confluent_kafka import (
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from consumer.errors import ServerUnavailable, TopicRecreated
+from consumer.kafka_records import consumer_config, is_settling, record_of
 from consumer.letters import Letters
 from consumer.topic import TopicAdmin
 from consumer.types import Batch, DeadLetter, Offsets, Record, TopicFacts
-from producer.errors import ProducerError
-from producer.topics import DEAD_LETTERS, MAX_MESSAGE_BYTES, ensure_topics
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -38,15 +36,6 @@ REQUEST_TIMEOUT = 10.0
 """Seconds that the brokers have for an answer."""
 DISCOVER_SECONDS = 30.0
 """How often to look for partitions that were added, and whether the topic is still the same."""
-MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
-SETTLING = (
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.NOT_COORDINATOR,
-)
 
 
 class KafkaSource:
@@ -60,12 +49,11 @@ class KafkaSource:
         linger: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._config = config
         self._topic = topic
         self._linger = linger
         self._clock = clock
         self._address = config["bootstrap.servers"]
-        self._consumer = Consumer({**_consumer_config(config, group), "on_commit": self._on_commit})
+        self._consumer = Consumer({**consumer_config(config, group), "on_commit": self._on_commit})
         self._letters = Letters(config, topic)
         self._admin = TopicAdmin(config, topic)
         self._identity = ""
@@ -128,8 +116,6 @@ class KafkaSource:
         try:
             self._letters.send(letters)
         except KafkaException as error:
-            if error.args[0].code() in MISSING:
-                self._make_letters_topic()
             raise self._unavailable(error) from error
 
     def lag(self) -> Offsets:
@@ -152,12 +138,6 @@ class KafkaSource:
         self._letters.close()
         self._consumer.close()
 
-    def _make_letters_topic(self) -> None:
-        try:
-            ensure_topics(self._config, {f"{self._topic}.dlq": DEAD_LETTERS})
-        except ProducerError as error:
-            log.warning("the dead-letter topic is gone and cannot be made again", reason=str(error))
-
     def _partitions(self) -> list[int]:
         try:
             metadata = self._consumer.list_topics(self._topic, timeout=REQUEST_TIMEOUT).topics[self._topic]
@@ -170,7 +150,7 @@ class KafkaSource:
     def _settling(self, call: Callable[[], T]) -> T:
         """Right after a start or the creation of a topic, brokers answer for a moment that they have no leader yet."""
         return Retrying(
-            retry=retry_if_exception(_is_settling),
+            retry=retry_if_exception(is_settling),
             wait=wait_fixed(0.2),
             stop=stop_after_delay(REQUEST_TIMEOUT),
             reraise=True,
@@ -238,7 +218,7 @@ class KafkaSource:
         for message in messages:
             error = message.error()
             if error is None:
-                record = _record(message)
+                record = record_of(message)
                 records.append(record)
                 offsets[record.topic, record.partition] = record.offset + 1
             elif error.code() == KafkaError._PARTITION_EOF:
@@ -272,37 +252,3 @@ class KafkaSource:
         return ServerUnavailable(
             f"Kafka at {self._address} cannot serve topic {self._topic} ({error}); start it, or set KINSTREAM_KAFKA"
         )
-
-
-def _is_settling(error: BaseException) -> bool:
-    cause = error.__cause__
-    return isinstance(cause, KafkaException) and cause.args[0].code() in SETTLING
-
-
-def _record(message: Any) -> Record:
-    """Typed Any: the library types every field of a message as optional, those of a record never are."""
-    kind, milliseconds = message.timestamp()
-    return Record(
-        message.topic(),
-        message.partition(),
-        message.offset(),
-        time.time() if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds / 1000,
-        message.key(),
-        message.value(),
-        message.headers(),
-    )
-
-
-def _consumer_config(config: Mapping[str, str], group: str) -> dict[str, str | int | bool | float]:
-    return {
-        **config,
-        "group.id": group,
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        "isolation.level": "read_committed",
-        "auto.offset.reset": "earliest",
-        "queued.max.messages.kbytes": 16 * 1024,
-        "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
-        "fetch.wait.max.ms": 100,
-        "fetch.error.backoff.ms": 100,
-    }

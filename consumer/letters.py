@@ -6,13 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from consumer.types import DeadLetter
-from producer.topics import MAX_MESSAGE_BYTES
+from producer.errors import ProducerError
+from producer.topics import DEAD_LETTERS, MAX_MESSAGE_BYTES, ensure_topics
+
+log = structlog.get_logger(__name__)
 
 TIMEOUT = 10.0
 """Seconds that the brokers have to acknowledge a letter."""
+
+MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 
 Report = Callable[[KafkaError | None, Message], None]
 
@@ -21,6 +27,7 @@ class Letters:
     """Sends to ``<topic>.dlq``."""
 
     def __init__(self, config: Mapping[str, str], topic: str) -> None:
+        self._config = config
         self._topic = f"{topic}.dlq"
         self._producer = Producer(
             {
@@ -37,6 +44,8 @@ class Letters:
     def send(self, letters: Sequence[DeadLetter]) -> None:
         """Send, and wait for the brokers' word on each. A value that the topic does not take is left out of its letter.
 
+        A topic that is gone is made again, for the next try.
+
         Raises:
             KafkaException: not all were acknowledged.
         """
@@ -45,7 +54,15 @@ class Letters:
         others = [error for _, error in failed if error.code() != KafkaError.MSG_SIZE_TOO_LARGE]
         others += [error for _, error in self._attempt([_emptied(letter) for letter in too_large])]
         if others:
+            if others[0].code() in MISSING:
+                self._make_topic()
             raise KafkaException(others[0])
+
+    def _make_topic(self) -> None:
+        try:
+            ensure_topics(self._config, {self._topic: DEAD_LETTERS})
+        except ProducerError as error:
+            log.warning("the dead-letter topic is gone and cannot be made again", reason=str(error))
 
     def ping(self) -> None:
         """Ask the brokers for the topic.

@@ -9,15 +9,16 @@ from threading import Event
 import msgspec
 import structlog
 
-from consumer.backlog import Backlog, Entry, entry_of, reaches
+from consumer.backlog import Backlog, entry_of, reaches
 from consumer.catalogue import Catalogue
 from consumer.ends import Ends
 from consumer.errors import Fenced, StoreLost
 from consumer.metrics import Metrics
 from consumer.patience import Patience
 from consumer.pipeline import Pipeline
+from consumer.publishing import Passed, Publishing
 from consumer.republishing import Republishing
-from consumer.types import Batch, Changes, Offsets, Slots
+from consumer.types import Batch, Offsets, Slots
 
 log = structlog.get_logger(__name__)
 
@@ -38,10 +39,6 @@ class Chores(msgspec.Struct, frozen=True):
 
     always: Sequence[Chore] = ()
     idle: Sequence[Chore] = ()
-
-
-Passed = Callable[[str], None]
-"""Is told the name of each step of a commit as it is done; a test stops the process there."""
 
 
 class Loop:
@@ -82,7 +79,11 @@ class Loop:
         self.backlog = Backlog()
         self.positions: Offsets = {}
         """The next offset of each partition that the state has not applied."""
-        self.republishing = Republishing(catalogue, pipeline.lists, self._write, self.store.ids, self._remove, clock)
+        self._publishing = Publishing(
+            self.source, self.store, pipeline, catalogue, self.patience, metrics, clock, passed
+        )
+        writes = self._publishing
+        self.republishing = Republishing(catalogue, pipeline.lists, writes.write, self.store.ids, writes.remove, clock)
         self._leading = ends.leading
         self._generation = ends.generation
         self._metrics = metrics
@@ -90,8 +91,6 @@ class Loop:
         self._max_batch = max_batch
         self._clock = clock
         self._passed = passed
-        self._term = 0
-        """The term that was taken up, 0 while following."""
         self._committed: Offsets = {}
         self._measured_at = 0.0
         self._asked_at = 0.0
@@ -116,7 +115,7 @@ class Loop:
         try:
             self._lead_or_follow()
             for chore in [*self._chores.always, *self._chores.idle] if idle else self._chores.always:
-                self._publish_lists(chore(self._clock()))
+                self._publishing.write_lists(chore(self._clock()))
             self._revisit(idle=idle)
         except (Fenced, StoreLost) as error:
             self._step_down(error)
@@ -173,23 +172,26 @@ class Loop:
             self._metrics.lag(self.source.lag())
             unavailable = self.catalogue.unavailable
             self._metrics.products(len(self.catalogue) - unavailable, unavailable)
-            self._metrics.role(leading=bool(self._term), pending=self.republishing.pending)
+            self._metrics.role(leading=bool(self._publishing.term), pending=self.republishing.pending)
 
     def _lead_or_follow(self) -> None:
-        answered, term = self._leading.answered(), self._leading.term()  # in this order: who leads may be told in between
+        answered, term = (
+            self._leading.answered(),
+            self._leading.term(),
+        )  # in this order: who leads may be told in between
         if not term:
             self._follow(answered)
             return
-        if term != self._term:
+        if term != self._publishing.term:
             self._take_up(term)
-        self._settle()
+        self._publishing.settle(self.backlog)
         if self.republishing.turn():
-            self._complete()
+            self._publishing.complete()
         if self._is_time():
-            self.patience.call(lambda: self.store.check(self._term))
+            self.patience.call(lambda: self.store.check(self._publishing.term))
 
     def _follow(self, another_leads: bool) -> None:
-        self._term = 0
+        self._publishing.term = 0
         if self._is_time():
             self.look()
             self.backlog.everything = self.backlog.everything and len(self.backlog) > 0
@@ -197,64 +199,20 @@ class Loop:
 
     def _take_up(self, term: int) -> None:
         """Begin to lead. What readers see is made right at once where it may be wrong, else bit by bit."""
-        if self._term:
+        if self._publishing.term:
             self._lost("it no longer knew who leads")
         self.register()
         self.patience.call(lambda: self.store.begin(term))
-        self._term = term
+        self._publishing.term = term
         self.look()
         self.republishing.begin()
         if not self.caught_up and (self.backlog.everything or not self.store.was_live()):
             while not self.republishing.step():
                 self.turn()
-            self._settle()
-            self._complete()
+            self._publishing.settle(self.backlog)
+            self._publishing.complete()
         self.backlog.everything = False
         self.caught_up = True
-
-    def _complete(self) -> None:
-        """Everything is written."""
-        claim = self.store.was_live() is not False
-        self.patience.call(lambda: self.store.ready(len(self.catalogue), self._term, claim=claim))
-        log.info("published everything", products=len(self.catalogue))
-
-    def _settle(self) -> None:
-        """Steps 2 to 4 for all that is in the backlog."""
-        entry = self.backlog.rest()
-        if entry is None:
-            return
-        self._send_letters(entry)
-        self._passed("letters")
-        self._publish(self._changes(entry), entry.since)
-        self._passed("published")
-        with self._metrics.stage("commit"):
-            self.patience.call(lambda: self.source.commit(entry.offsets))
-        self._passed("committed")
-        self.backlog.clear()
-        self._metrics.batch(entry.outcomes)
-
-    def _changes(self, entry: Entry) -> Changes:
-        """What readers must see of an entry, as the state is now."""
-        catalogue = self.catalogue
-        touched = entry.touched[[catalogue.holds(slot) for slot in entry.touched.tolist()]]
-        cards = [card for card in entry.cards.values() if catalogue.get(card.id) is not None]
-        removed = [id for id in entry.removed if catalogue.get(id) is None]
-        return Changes(self.pipeline.lists(touched), cards, removed, len(catalogue))
-
-    def _publish(self, changes: Changes, since: Sequence[float]) -> None:
-        """Make changes readable, and measure how old the events behind them are by then."""
-        self._write(changes)
-        readable = self._clock()
-        self._metrics.freshness.observe([readable - timestamp for timestamp in since])
-
-    def _write(self, changes: Changes) -> None:
-        self.turn()
-        with self._metrics.stage("publish"):
-            self.patience.call(lambda: self.store.write(changes, self._clock(), self._term))
-        self._metrics.lists_written(len(changes.lists))
-
-    def _remove(self, ids: Sequence[str]) -> None:
-        self.patience.call(lambda: self.store.remove(ids, self._term))
 
     def _revisit(self, *, idle: bool) -> None:
         """Publish what changes by images that arrived late: no event, so no freshness and no commit."""
@@ -262,20 +220,7 @@ class Loop:
         if not idle and now - self._revisited_at < REVISIT_SECONDS:
             return
         self._revisited_at = now
-        self._publish_lists(self.pipeline.revisit(now))
-
-    def _publish_lists(self, changed: Slots | None) -> None:
-        """Publish lists that changed without an event; those of a follower are written when it takes over."""
-        if changed is not None and self._term:
-            self._write(Changes(self.pipeline.lists(changed), [], [], len(self.catalogue)))
-
-    def _send_letters(self, entry: Entry) -> None:
-        for letter in entry.letters:
-            record = letter.record
-            where = f"{record.topic}/{record.partition}@{record.offset}"
-            log.warning("dead letter", record=where, reason=letter.reason, message=letter.message)
-        if entry.letters:
-            self.patience.call(lambda: self.source.dead_letter(entry.letters))
+        self._publishing.write_lists(self.pipeline.revisit(now))
 
     def _step_down(self, error: Fenced | StoreLost) -> None:
         """Somebody else leads, or the store lost something: what it has is written again under the next term."""
@@ -283,7 +228,7 @@ class Loop:
             self._lost(str(error))
         else:
             log.warning("not leading any more", reason=str(error))
-        self._term = 0
+        self._publishing.term = 0
         self.republishing.stop()
         self._leading.renew()
 

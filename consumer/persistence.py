@@ -10,10 +10,11 @@ import structlog
 from consumer import snapshot, start
 from consumer.config import Settings
 from consumer.instance import Instance
-from consumer.loop import Loop, Passed
+from consumer.loop import Loop
 from consumer.metrics import Metrics
 from consumer.neighbours import NeighbourGraph
 from consumer.ports import Encoder
+from consumer.publishing import Passed
 from consumer.snapshot import Made, Manifest, Place, Snapshot
 from consumer.snapshotter import Snapshotter
 
