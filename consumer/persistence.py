@@ -9,6 +9,7 @@ import structlog
 
 from consumer import snapshot, start
 from consumer.config import Settings
+from consumer.errors import KinstreamError
 from consumer.instance import Instance
 from consumer.loop import Loop
 from consumer.metrics import Metrics
@@ -58,6 +59,7 @@ class Persistence:
 
     def start(self, loop: Loop) -> None:
         """Restore the newest snapshot that can be used, and read the topic up to its end."""
+        self._look_at_folder()
         topic = loop.patience.call(loop.source.topic)
         self._topic_id = topic.identity
         found = snapshot.newest(self._settings.state, self._made.generation.name, self._unfit)
@@ -79,6 +81,14 @@ class Persistence:
             path = self._snapshotter.save_now()
             log.info("stopped", products=len(loop.catalogue), snapshot=str(path))
         self._instance.close()
+
+    def _look_at_folder(self) -> None:
+        """Say at once what the first snapshot would find out."""
+        try:
+            snapshot.check_folder(self._settings.state)
+        except KinstreamError as error:
+            log.error("no snapshot can be written; the service goes on without", reason=str(error))
+            self._metrics.snapshot_failed()
 
     def _unfit(self, manifest: Manifest) -> str | None:
         if manifest.topic != self._settings.topic:

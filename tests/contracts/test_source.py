@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -346,6 +347,22 @@ def test_a_letter_that_the_topic_does_not_take_goes_without_its_value(kafka: str
     assert found[b"large"][0] is None
     assert found[b"large"][1]["kinstream.value.bytes"] == str(len(noise)).encode()
     assert found[b"large"][1]["kinstream.error.class"] == b"TooLarge"
+
+
+def test_a_batch_that_takes_longer_than_the_poll_interval_does_no_harm(kafka: str, topic: str) -> None:
+    """Partitions are assigned, so nobody is thrown out of a group."""
+    on_kafka = OnKafka(kafka, topic)
+    on_kafka.send(b"a", b"1")
+    intervals = {"session.timeout.ms": "1000", "heartbeat.interval.ms": "300", "max.poll.interval.ms": "1000"}
+    source = KafkaSource({**on_kafka.config, **intervals}, topic, f"group-{topic}", 0.005)
+    source.begin({})
+    assert len(read(source, 1)) == 1
+    threading.Event().wait(1.5)
+    on_kafka.send(b"a", b"2")
+    assert [record.value for record in read(source, 1)] == [b"2"]
+    source.commit({(topic, 0): 2})
+    assert until(lambda: source.committed() == {(topic, 0): 2}, source)
+    source.close()
 
 
 def test_what_the_topic_no_longer_holds_is_skipped_and_the_rest_is_read(kafka: str, topic: str) -> None:
