@@ -239,7 +239,9 @@ def test_a_state_folder_that_cannot_be_written_to_does_not_stop_the_stream(fille
     verified(filled)
     assert filled.end(signal.SIGKILL) == -signal.SIGKILL
     filled.start()
-    assert "cannot be written to" in filled.logged("no snapshot can be written; the service goes on without")[0]["reason"]
+    assert (
+        "cannot be written to" in filled.logged("no snapshot can be written; the service goes on without")[0]["reason"]
+    )
     state.unlink()
     change(filled, seed=2)
     filled.wait(lambda: any(state.glob("g1/snapshots/*")))
