@@ -64,7 +64,7 @@ chaos: setup ## Break everything by the hundred, see that nothing is lost: KILLS
 	@$(BIN)/python ops/chaos/suite.py $(foreach name,$(CHAOS),$(if $($(name)),--$(shell echo $(name) | tr A-Z_ a-z-) "$($(name))"))
 
 fuzz: setup ## Send 100,000 sound and spoilt events, and account for each: SEED=…, EVENTS=….
-	@$(BIN)/python ops/fuzz/campaign.py $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))
+	@$(BIN)/python ops/fuzz/fuzzing.py $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))
 
 lock: setup ## Lock all requirements anew.
 	@$(COMPILE) --upgrade -o requirements/serving.txt

@@ -20,11 +20,11 @@ from typing import Annotated
 
 import typer
 from accounting import Account
-from damage import spoilt
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from samples import Event, Shop, written
+from spoiling import spoilt
 
 SPOILT = 0.5
 """Share of the events that are spoilt."""

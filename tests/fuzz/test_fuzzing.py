@@ -12,9 +12,9 @@ from typing import Any
 import accounting
 import pytest
 from accounting import Account
-from campaign import generated, run
-from damage import PRODUCT, VALUE
+from fuzzing import generated, run
 from samples import DELETIONS, UPSERTS, Event
+from spoiling import PRODUCT, VALUE
 
 from consumer.batch import Coalescer
 from consumer.pipeline import Pipeline
@@ -43,7 +43,7 @@ def test_a_seed_makes_the_same_events_again() -> None:
 
 
 def test_the_command_ends_with_one_object(repo_root: Path) -> None:
-    command = [sys.executable, str(repo_root / "ops" / "fuzz" / "campaign.py"), "--events", "50", "--seed", "3"]
+    command = [sys.executable, str(repo_root / "ops" / "fuzz" / "fuzzing.py"), "--events", "50", "--seed", "3"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == {"events": 50, "crashes": 0, "silently_dropped": 0}
 
