@@ -60,7 +60,9 @@ class KafkaSource:
         self._positions: Offsets = {}
         self._ends: Offsets = {}
         self._stored: Offsets = {}
-        self._uncommitted: Offsets = {}
+        self._wanted: Offsets = {}
+        """The last offsets that were to be committed."""
+        self._refused = False
         self._discovered = clock()
 
     def topic(self) -> TopicFacts:
@@ -76,7 +78,7 @@ class KafkaSource:
         """Wait for a first record, then at most the linger time for more."""
         if self._clock() - self._discovered > DISCOVER_SECONDS:
             self._discover()
-        if self._uncommitted:
+        if self._refused:
             self._commit_again()
         messages = self._consumer.consume(1, timeout)
         if messages and max_records > 1:
@@ -89,6 +91,7 @@ class KafkaSource:
         """Send the offsets; the answer is awaited by the next poll or by close."""
         if not offsets:
             return
+        self._wanted |= offsets
         partitions = [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]
         try:
             self._consumer.commit(offsets=partitions, asynchronous=True)
@@ -235,18 +238,18 @@ class KafkaSource:
         self._positions[partition] = max(self._positions.get(partition, 0), message.offset() or 0)
 
     def _commit_again(self) -> None:
-        """What was committed since then is further on, so the later offset of each partition counts."""
-        offsets = {place: max(offset, self._stored.get(place, 0)) for place, offset in self._uncommitted.items()}
-        self._uncommitted = {}
-        self.commit(offsets)
+        """All that is behind what was wanted, whatever it was that the brokers refused."""
+        self._refused = False
+        self.commit({place: offset for place, offset in self._wanted.items() if offset > self._stored.get(place, 0)})
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        """Called by poll and close when the brokers have answered a commit; a failed one is made again by the next poll."""
-        if error is not None:
-            log.warning("offsets were not committed, trying again", reason=error.str())
-            self._uncommitted |= {(p.topic, p.partition): p.offset for p in partitions}
+        """Called by poll and close when the brokers have answered a commit; a refused one is made again by the next poll."""
+        if error is not None or any(p.error is not None for p in partitions):
+            reason = error or next(p.error for p in partitions if p.error is not None)
+            log.warning("offsets were not committed, trying again", reason=reason.str())
+            self._refused = True
             return
-        self._stored |= {(p.topic, p.partition): p.offset for p in partitions if p.error is None}
+        self._stored |= {(p.topic, p.partition): p.offset for p in partitions}
 
     def _unavailable(self, error: object) -> ServerUnavailable:
         return ServerUnavailable(

@@ -211,6 +211,8 @@ class Loop:
                 self.turn()
             self._publishing.settle(self.backlog)
             self._publishing.complete()
+        elif self.store.was_live():
+            self._publishing.announce()  # after a loss, readers find again what is written, one list after the other
         self.backlog.everything = False
         self.caught_up = True
 

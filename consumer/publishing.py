@@ -86,10 +86,14 @@ class Publishing:
         self._patience.call(lambda: self._store.remove(ids, self.term))
 
     def complete(self) -> None:
-        """Every list is written: the generation is ready, and live if none is, unless it was not when one was."""
+        """Every list is written."""
+        self.announce()
+        log.info("published everything", products=len(self._catalogue))
+
+    def announce(self) -> None:
+        """The generation is ready, and live if none is, unless it was not live when one was."""
         claim = self._store.was_live() is not False
         self._patience.call(lambda: self._store.ready(len(self._catalogue), self.term, claim=claim))
-        log.info("published everything", products=len(self._catalogue))
 
     def _changes(self, entry: Entry) -> Changes:
         """What readers must see of an entry, as the state is now."""

@@ -29,10 +29,10 @@ def snapshots_folder(state: Path, generation: str) -> Path:
 
 
 def snapshots_in(folder: Path) -> list[Path]:
-    """Its snapshots, oldest first; none when there is no folder."""
+    """Its snapshots, oldest first; none when there is no such folder, or another file in its place."""
     try:
         return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

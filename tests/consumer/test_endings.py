@@ -17,7 +17,7 @@ import typer
 from consumer import app as wiring
 from consumer.commands.logs import configure_logs
 from consumer.config import Settings
-from consumer.errors import ServerUnavailable
+from consumer.errors import ServerUnavailable, TopicRecreated
 from producer.errors import ProducerError, ServerUnreachable
 
 COMMANDS = ("run", "neighbours", "search", "dump", "verify", "generations", "promote", "doctor")
@@ -98,8 +98,11 @@ def test_run_hands_its_options_on(kinstream: Kinstream, monkeypatch: pytest.Monk
     class Service:
         def run(self) -> None:
             seen.append(seen[0])
+            if len(seen) == 2:
+                raise TopicRecreated("the topic is another one")
 
-    def build(settings: Settings) -> Service:
+    def build(settings: Settings, *, bootstrap: bool) -> Service:
+        assert bootstrap
         seen.append(settings)
         return Service()
 
@@ -107,8 +110,8 @@ def test_run_hands_its_options_on(kinstream: Kinstream, monkeypatch: pytest.Monk
     monkeypatch.setenv("KINSTREAM_K", "7")
     monkeypatch.setenv("KINSTREAM_BATCH", "9")
     options = ["--dim", "3", "--k", "5", "--index", "exact", "--linger-ms", "1.5", "--fact-attributes", "old, promo"]
-    assert kinstream("run", *options).code == 0
-    assert len(seen) == 2
+    assert kinstream("run", "--bootstrap", *options).code == 0
+    assert len(seen) == 4
     assert (seen[0].dim, seen[0].k, seen[0].batch, seen[0].index, seen[0].linger_ms) == (3, 5, 9, "exact", 1.5)
     assert seen[0].fact_attributes == {"old", "promo"}
 

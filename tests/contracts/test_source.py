@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -323,12 +324,19 @@ def test_a_commit_that_failed_is_made_again_but_never_backwards(kafka: str, topi
     source.commit({(topic, 0): 5})
     assert until(lambda: source.lag().get((topic, 0)) == 1, source)
     assert isinstance(source, KafkaSource)
-    for failed, expected in ((2, 5), (6, 6)):
-        source._on_commit(KafkaError(KafkaError._TRANSPORT), [TopicPartition(topic, 0, failed)])
+    part = TopicPartition(topic, 0, 6)
+    part_refused = types.SimpleNamespace(error=KafkaError(KafkaError.UNKNOWN_MEMBER_ID))
+    refusals: list[tuple[KafkaError | None, list[Any]]] = [
+        (KafkaError(KafkaError._TRANSPORT), [part]),
+        (None, [part_refused]),
+    ]
+    for wanted, refusal in ((2, refusals[0]), (5, refusals[1]), (6, refusals[1])):
+        source._wanted[topic, 0] = wanted
+        source._on_commit(*refusal)
         source.poll(1, 0.1)
         source.poll(1, 0.5)
         later = on_kafka.source()
-        assert later.committed() == {(topic, 0): expected}
+        assert later.committed() == {(topic, 0): max(wanted, 5)}
         later.close()
     source.close()
 

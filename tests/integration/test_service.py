@@ -134,7 +134,8 @@ def test_without_servers_it_says_so_and_ends_with_3(service: Service) -> None:
     error = service.command("run", code=3)
     assert "127.0.0.1:1" in error
     assert "Traceback" not in error
-    assert "KINSTREAM_DIM" in Service({**service.environment, "KINSTREAM_DIM": "x"}, service.log).command("run", code=2)
+    service.environment["KINSTREAM_DIM"] = "x"
+    assert "KINSTREAM_DIM" in service.command("run", code=2)
 
 
 def test_the_model_encodes_what_brings_no_vector(service: Service, reader: redis.Redis, bundle: Path) -> None:
