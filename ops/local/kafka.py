@@ -31,10 +31,15 @@ def kafka(folder: Path, port: int, cache: Path, proxied: tuple[int, int] | None 
     settings = folder / "server.properties"
     settings.write_text(_settings(folder, port, proxied))
     if not (folder / "data" / "meta.properties").exists():
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        format_command = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)]
+        format_command = ["kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(settings)]
         _run([*java, *format_command, "--ignore-formatted"], folder)
     return Server("kafka", folder, port, [*java, "kafka.Kafka", str(settings)], start_seconds=90)
+
+
+def _cluster_id() -> str:
+    """A random UUID as Kafka writes them. One that began with a dash would be taken for an option."""
+    drawn = uuid.uuid4().bytes
+    return base64.urlsafe_b64encode(bytes([drawn[0] >> 1]) + drawn[1:]).decode().rstrip("=")
 
 
 def _jars(cache: Path) -> Path:
