@@ -28,12 +28,11 @@ from consumer.kafka_records import consumer_config, is_settling, record_of
 from consumer.letters import Letters
 from consumer.topic import TopicAdmin
 from consumer.types import Batch, DeadLetter, Offsets, Record, TopicFacts
+from producer.topics import TIMEOUT
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-REQUEST_TIMEOUT = 10.0
-"""Seconds that the brokers have for an answer."""
 DISCOVER_SECONDS = 30.0
 """How often to look for partitions that were added, and whether the topic is still the same."""
 
@@ -103,7 +102,7 @@ class KafkaSource:
         places = self._positions or [(self._topic, number) for number in self._partitions()]
         wanted = [TopicPartition(*place) for place in places]
         try:
-            found = self._consumer.committed(wanted, timeout=REQUEST_TIMEOUT)
+            found = self._consumer.committed(wanted, timeout=TIMEOUT)
         except KafkaException as error:
             raise self._unavailable(error) from error
         committed = {(p.topic, p.partition): p.offset for p in found if p.offset != OFFSET_INVALID}
@@ -143,7 +142,7 @@ class KafkaSource:
 
     def _partitions(self) -> list[int]:
         try:
-            metadata = self._consumer.list_topics(self._topic, timeout=REQUEST_TIMEOUT).topics[self._topic]
+            metadata = self._consumer.list_topics(self._topic, timeout=TIMEOUT).topics[self._topic]
         except KafkaException as error:
             raise self._unavailable(error) from error
         if metadata.error is not None:
@@ -155,7 +154,7 @@ class KafkaSource:
         return Retrying(
             retry=retry_if_exception(is_settling),
             wait=wait_fixed(0.2),
-            stop=stop_after_delay(REQUEST_TIMEOUT),
+            stop=stop_after_delay(TIMEOUT),
             reraise=True,
         )(call)
 
@@ -178,7 +177,7 @@ class KafkaSource:
         try:
             return {
                 (self._topic, number): self._consumer.get_watermark_offsets(
-                    TopicPartition(self._topic, number), timeout=REQUEST_TIMEOUT
+                    TopicPartition(self._topic, number), timeout=TIMEOUT
                 )
                 for number in partitions
             }

@@ -116,7 +116,9 @@ class Metrics:
         self._stages.labels(name).observe(time.perf_counter() - started)
 
     def batch(self, outcomes: Mapping[Outcome, int]) -> None:
-        """Count one batch."""
+        """Count one batch; one that was counted before has no outcomes left."""
+        if not outcomes:
+            return
         self._batch.observe(sum(outcomes.values()))
         for outcome, number in outcomes.items():
             self._events.labels(outcome).inc(number)

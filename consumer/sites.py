@@ -218,8 +218,7 @@ class SiteGraph:
         kernels.encode(self.rows, sites)
         kernels.link_all(self.rows, sites)
         table.hash_all(self.rows, sites)
-        self.rows = self.rows._replace(table=_table(self.capacity))
-        table.fill_table(self.rows, sites)
+        self._enter_all(sites)
 
     def _leave(self, dropped: Slots, hidden: Slots) -> None:
         if not len(dropped) + len(hidden):
@@ -300,9 +299,12 @@ class SiteGraph:
 
     def _rehash(self) -> None:
         """Make a table that fits the capacity."""
-        entered = self.rows.table[self.rows.table >= 0]
+        self._enter_all(self.rows.table[self.rows.table >= 0])
+
+    def _enter_all(self, sites: Slots) -> None:
+        """Make the table anew, of sites [n]."""
         self.rows = self.rows._replace(table=_table(self.capacity))
-        table.fill_table(self.rows, entered)
+        table.fill_table(self.rows, sites)
 
     def _resize(self, capacity: int) -> None:
         for array in (*self.rows[:PER_ROW], *self._journal[:-1], self.visible, self._in_use):

@@ -9,10 +9,10 @@ import structlog
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
+from producer.topics import TIMEOUT
+
 log = structlog.get_logger(__name__)
 
-TIMEOUT = 10.0
-"""Seconds that the brokers have for an answer."""
 RETENTION_SECONDS = 86_400.0
 """Kafka's default for ``delete.retention.ms``."""
 RETENTION = "delete.retention.ms"

@@ -290,3 +290,10 @@ def test_many_batches_wait_in_bounded_parts(world: World, monkeypatch: pytest.Mo
     assert {id: card.get("price") for id, card in world.server.kept["g1"].cards.items()} == {
         id: card.get("price") for id, card in world.server.kept["fresh"].cards.items()
     }
+
+
+def test_a_batch_is_counted_once(world: World) -> None:
+    service = Service(world, "a")
+    service.turns()
+    assert service.value("kinstream_batch_events_count") == 3
+    assert service.value("kinstream_batch_events_sum") == 12
