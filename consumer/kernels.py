@@ -62,6 +62,7 @@ class Rows(NamedTuple):
     head: I32  # [cap] first chunk of those who list the site
     degree: I32  # [cap] how many list it
     tested: I32  # [cap] number of the join that tested the row last
+    outlying: Flags  # [cap] visible, and hardly listed when it came: the beginning of a group that a search may never reach
     hashes: I64  # [cap] of the vector's bits
     chunks: I32  # [cap + cap * (width - 1) // CHUNK, CHUNK + 1]: only the first chunk of a site is not full
     pool: I32  # [2] first free chunk of those used before, first chunk never used
@@ -464,6 +465,27 @@ def join(
 
 
 @kernel
+def nearest(rows: Rows, sites: I32, others: I32, hits: I32) -> None:
+    """By their codes, those of the others [m] that are nearest to each site [n], into hits [n, w], padded with -1."""
+    width = hits.shape[1]
+    best = np.empty(width, np.float32)
+    for i in range(len(sites)):
+        found = 0
+        for y in others:
+            d = estimate(rows, sites[i], y)
+            if y == sites[i] or (found == width and d >= best[width - 1]):
+                continue
+            found = min(found + 1, width)
+            s = found - 1
+            while s > 0 and best[s - 1] > d:
+                best[s] = best[s - 1]
+                hits[i, s] = hits[i, s - 1]
+                s -= 1
+            best[s] = d
+            hits[i, s] = y
+
+
+@kernel
 def later(rows: Rows, d: np.float32, z: int, other_d: np.float32, other: int) -> bool:
     """Whether the other entry comes after z at distance d; equal distances are in the order of the vectors' hashes."""
     return bool(other_d > d or (other_d == d and rows.hashes[other] > rows.hashes[z]))
@@ -520,6 +542,7 @@ def move_row(rows: Rows, old: int, new: int) -> None:
     rows.near[new], rows.dist[new] = rows.near[old], rows.dist[old]
     rows.filled[new], rows.radius[new] = rows.filled[old], rows.radius[old]
     rows.head[new], rows.degree[new] = rows.head[old], rows.degree[old]
+    rows.outlying[new], rows.outlying[old] = rows.outlying[old], False
     chunk, used = rows.head[new], in_first(rows.degree[new])
     while chunk >= 0:
         for i in range(used):

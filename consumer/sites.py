@@ -28,6 +28,8 @@ LONELY = 3
 """A newcomer on fewer lists is searched for once more, and wider: a walk may never reach a small, far-off group."""
 WIDE = 400
 """Hits of that search."""
+OUTLYING = 32_768
+"""Lonely newcomers remembered at most, so that meeting them has a bounded cost."""
 FIRST_CAPACITY = 1024
 MOST_GROWTH = 4096
 """Rows added at once at most: the system has to clear their memory while events wait."""
@@ -39,10 +41,11 @@ LAST_NUMBER = 2**31 - 2**24
 PER_ROW = Rows._fields.index("chunks")
 """The first so many arrays of ``Rows`` have one row a site."""
 
-DURABLE = ("vectors", "near", "dist", "filled", "radius")
+DURABLE = ("vectors", "near", "dist", "filled", "radius", "outlying")
 """Of ``Rows``: the others can be made from these."""
 
 EMPTY: Slots = np.empty(0, np.int32)
+NOBODY = -1
 
 
 class SiteGraph:
@@ -195,11 +198,11 @@ class SiteGraph:
         return arrays | flags | {"labels": self._index.save(index_file)}
 
     def restore(self, arrays: Arrays, index_file: Path) -> None:
-        """Take over, while empty, what save() wrote and returned."""
+        """Take over, while empty, what save() wrote and returned; an array that an older version did not write stays zero."""
         used = len(arrays["in_use"])
         self._resize(max(self.capacity, used))
         self._used = used
-        for name in DURABLE:
+        for name in arrays.keys() & DURABLE:
             getattr(self.rows, name)[: self._used] = arrays[name]
         self.visible[: self._used], self._in_use[: self._used] = arrays["visible"], arrays["in_use"]
         self._free = np.flatnonzero(~arrays["in_use"]).tolist()
@@ -228,6 +231,7 @@ class SiteGraph:
         leaving = np.concatenate([dropped[self.visible[dropped]], hidden])
         kernels.leave_lists(self.rows, self._journal, leaving, self.k)
         self.visible[leaving] = False
+        self.rows.outlying[leaving] = False
         self._index.remove(leaving)
 
     def _search_and_join(self, shown: Slots, placed: Slots) -> None:
@@ -252,6 +256,18 @@ class SiteGraph:
         hits = self._index.search(self.rows.vectors[sites], WIDE)
         kernels.set_lists(self.rows, self._journal, sites, hits, self.visible)
         self._join(sites, hits, self.width + 1, EMPTY)
+        self._meet_outlying(sites)
+
+    def _meet_outlying(self, sites: Slots) -> None:
+        """Compare those of sites [n] that are lonely still with all that were when they came, and remember them all."""
+        outlying = np.flatnonzero(self.rows.outlying[: self._used]).astype(np.int32)
+        self.rows.outlying[sites[: OUTLYING - len(outlying)]] = True
+        lonely = sites[self.rows.degree[sites] < LONELY]
+        if len(lonely):
+            others = np.union1d(outlying, sites).astype(np.int32)
+            hits = np.full((len(lonely), self.width), NOBODY, np.int32)
+            kernels.nearest(self.rows, lonely, others, hits)
+            self._join(lonely, hits, self.width, EMPTY)
 
     def _join(self, sites: Slots, hits: Slots, least: int, unbounded: Slots) -> None:
         if len(sites):
@@ -335,6 +351,7 @@ def _rows(capacity: int, dim: int, width: int) -> Rows:
         head=np.full(capacity, -1, np.int32),
         degree=np.zeros(capacity, np.int32),
         tested=np.zeros(capacity, np.int32),
+        outlying=np.zeros(capacity, np.bool_),
         hashes=np.zeros(capacity, np.int64),
         chunks=np.zeros((_chunks(capacity, width), CHUNK + 1), np.int32),
         pool=np.array([-1, 0], np.int32),

@@ -8,7 +8,10 @@ from consumer.errors import KinstreamError
 from consumer.snapshot_files import FileSum
 from consumer.types import FIXED, Generation, Offsets
 
-FORMAT = 1
+FORMAT = 2
+"""Of what is written. Format 1 has no array ``outlying``, and is read as if all its flags were false."""
+OLDEST = 1
+"""Formats from this one on can be read."""
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,8 +81,8 @@ def decoded(raw: bytes) -> Manifest:
         KinstreamError: it is of another format.
     """
     format = msgspec.json.decode(raw, type=_Head).format  # first, since that of a later version may have other fields
-    if format != FORMAT:
+    if not OLDEST <= format <= FORMAT:
         raise KinstreamError(
-            f"it has snapshot format {format}, this version reads {FORMAT}: start the version of kinstream that wrote it"
+            f"it has snapshot format {format}, this version reads {OLDEST} to {FORMAT}: start the version of kinstream that wrote it"
         )
     return msgspec.json.decode(raw, type=Manifest)

@@ -102,7 +102,7 @@ def test_the_export_of_a_snapshot(saved: Any, export: Export, tmp_path: Path) ->
 def snapshot_folder(saved: Any, state: Any, export: Export, tmp_path: Path) -> Path:
     with_index = state(export, HnswIndex(2))
     path: Path = with_index.save(tmp_path)
-    assert len(list(path.iterdir())) == 14
+    assert len(list(path.iterdir())) == 15
     return path
 
 
@@ -151,7 +151,7 @@ def test_a_manifest_of_other_making_is_refused(snapshot_folder: Path) -> None:
 
 def test_a_later_format_is_refused_by_name(saved: Any, tmp_path: Path) -> None:
     older, newer = saved.save(tmp_path), saved.save(tmp_path)
-    raw = msgspec.json.encode({"format": 2, "what": "nobody knows"})
+    raw = msgspec.json.encode({"format": 3, "what": "nobody knows"})
     sealed = {"checksum": xxhash.xxh3_128_hexdigest(raw), "snapshot": msgspec.Raw(raw)}
     (newer / "manifest.json").write_bytes(msgspec.json.encode(sealed))
     found, skipped = find(tmp_path)
@@ -159,7 +159,7 @@ def test_a_later_format_is_refused_by_name(saved: Any, tmp_path: Path) -> None:
     found.close()
     assert found.path == older
     assert [path for path, _ in skipped] == [newer]
-    assert "snapshot format 2, this version reads 1" in skipped[0][1]
+    assert "snapshot format 3, this version reads 1 to 2" in skipped[0][1]
 
 
 def test_the_older_one_is_used_when_the_newest_is_damaged(

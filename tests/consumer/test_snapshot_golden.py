@@ -34,9 +34,11 @@ def index(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def test_format_1(maker: Any, index: str) -> None:
-    expected = json.loads((GOLDEN / "1" / f"{index}.json").read_text())
-    found = snapshot.Snapshot(GOLDEN / "1" / index, lambda manifest: manifest.made.difference(maker.made(index)))
+@pytest.mark.parametrize("format", range(1, FORMAT + 1))
+def test_every_format_can_be_read(maker: Any, index: str, format: int) -> None:
+    golden = GOLDEN / str(format)
+    expected = json.loads((golden / f"{index}.json").read_text())
+    found = snapshot.Snapshot(golden / index, lambda manifest: manifest.made.difference(maker.made(index)))
     assert (found.created_at, found.place, found.made) == (1_750_000_000.25, maker.PLACE, maker.made(index))
     assert found.waiting() == maker.WAITING
     catalogue, graph = maker.empty(index)
