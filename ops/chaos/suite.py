@@ -45,7 +45,7 @@ def main(
     redis_faults: int = 50,
     broker_faults: int = 50,
     network_faults: int = 30,
-    minutes: Annotated[float, typer.Option(help="When they are nearly over, no new fault begins.")] = 30,
+    minutes: Annotated[float, typer.Option(help="When they are nearly over, no new fault begins.")] = 40,
     only: Annotated[str, typer.Option(help="Stories by name, with commas between, instead of all.")] = "",
     times: Annotated[int, typer.Option(help="How often to play those.")] = 3,
 ) -> None:

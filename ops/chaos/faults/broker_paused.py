@@ -13,5 +13,5 @@ KIND, SHARE = "broker", 1
 def play(world: World) -> None:
     """SIGSTOP and SIGCONT."""
     world.broker.pause()
-    world.hold(0.5, 7)
+    world.hold(0.5, 5)
     world.broker.resume()
