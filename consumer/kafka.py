@@ -7,6 +7,7 @@ rebalance takes a partition away, however long a batch takes.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -35,6 +36,10 @@ T = TypeVar("T")
 
 DISCOVER_SECONDS = 30.0
 """How often to look for partitions that were added, and whether the topic is still the same."""
+UNANSWERED_SECONDS = 5.0
+"""How soon to look again when no broker answered."""
+UNANSWERED = 2
+"""After so many times in a row the clients are made anew: see ``KafkaSource._renew``."""
 
 
 class KafkaSource:
@@ -52,9 +57,9 @@ class KafkaSource:
         self._linger = linger
         self._clock = clock
         self._address = config["bootstrap.servers"]
-        self._consumer = Consumer({**consumer_config(config, group), "on_commit": self._on_commit})
-        self._letters = Letters(config, topic)
-        self._admin = TopicAdmin(config, topic)
+        self._config = config
+        self._group = group
+        self._connect()
         self._identity = ""
         self._positions: Offsets = {}
         self._ends: Offsets = {}
@@ -62,7 +67,8 @@ class KafkaSource:
         self._wanted: Offsets = {}
         """The last offsets that were to be committed."""
         self._refused = False
-        self._discovered = clock()
+        self._discover_at = clock() + DISCOVER_SECONDS
+        self._unanswered = 0
 
     def topic(self) -> TopicFacts:
         """What the topic is at this moment."""
@@ -75,7 +81,7 @@ class KafkaSource:
 
     def poll(self, max_records: int, timeout: float) -> Batch:
         """Wait for a first record, then at most the linger time for more."""
-        if self._clock() - self._discovered > DISCOVER_SECONDS:
+        if self._clock() > self._discover_at:
             self._discover()
         if self._refused:
             self._commit_again()
@@ -140,6 +146,23 @@ class KafkaSource:
         self._letters.close()
         self._consumer.close()
 
+    def _connect(self) -> None:
+        self._consumer = Consumer({**consumer_config(self._config, self._group), "on_commit": self._on_commit})
+        self._letters = Letters(self._config, self._topic)
+        self._admin = TopicAdmin(self._config, self._topic)
+
+    def _renew(self) -> None:
+        """Make all clients anew and read on.
+
+        A broker that starts may name no brokers at all for a moment. librdkafka 2.10 to 2.16 then forgets those it knew,
+        and finds none again for as long as the client lives (its issue 5301).
+        """
+        log.warning("no broker has answered for a while: connecting anew", kafka=self._address)
+        threading.Thread(target=self._consumer.close, name="forsaken consumer", daemon=True).start()
+        self._connect()
+        self._consumer.incremental_assign([TopicPartition(*place, at or OFFSET_BEGINNING) for place, at in self._positions.items()])
+        self._refused, self._unanswered = bool(self._wanted), 0
+
     def _partitions(self) -> list[int]:
         try:
             metadata = self._consumer.list_topics(self._topic, timeout=TIMEOUT).topics[self._topic]
@@ -194,15 +217,20 @@ class KafkaSource:
         )
 
     def _discover(self) -> None:
-        self._discovered = self._clock()
+        self._discover_at = self._clock() + DISCOVER_SECONDS
         try:
             self._check_identity()
             added = [number for number in self._partitions() if (self._topic, number) not in self._positions]
             if added:
                 log.info("partitions were added", topic=self._topic, partitions=added)
                 self._assign(added, {})
+            self._unanswered = 0
         except ServerUnavailable as error:
             log.warning("cannot look for new partitions now", reason=str(error))
+            self._discover_at = self._clock() + UNANSWERED_SECONDS
+            self._unanswered += 1
+            if self._unanswered >= UNANSWERED:
+                self._renew()
 
     def _check_identity(self) -> None:
         identity = self._asked_identity()

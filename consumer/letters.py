@@ -29,17 +29,7 @@ class Letters:
     def __init__(self, config: Mapping[str, str], topic: str) -> None:
         self._config = config
         self._topic = f"{topic}.dlq"
-        self._producer = Producer(
-            {
-                **config,
-                "enable.idempotence": True,
-                "acks": "all",
-                "linger.ms": 0,
-                "compression.type": "lz4",
-                "message.max.bytes": MAX_MESSAGE_BYTES,
-                "message.timeout.ms": int(TIMEOUT * 1000),
-            }
-        )
+        self._producer = _connected(config)
 
     def send(self, letters: Sequence[DeadLetter]) -> None:
         """Send, and wait for the brokers' word on each. A value that the topic does not take is left out of its letter.
@@ -85,6 +75,8 @@ class Letters:
             except KafkaException as error:
                 failed.append((letter, error.args[0]))
         self._producer.flush(2 * TIMEOUT)
+        if any(error.code() == KafkaError._MSG_TIMED_OUT for _, error in failed):
+            self._producer = _connected(self._config)  # this one may have forgotten all brokers: see KafkaSource._renew
         return failed
 
     def _produce(self, letter: DeadLetter, report: Report) -> None:
@@ -96,6 +88,20 @@ class Letters:
                 return
             except BufferError:
                 self._producer.poll(0.1)
+
+
+def _connected(config: Mapping[str, str]) -> Producer:
+    return Producer(
+        {
+            **config,
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": 0,
+            "compression.type": "lz4",
+            "message.max.bytes": MAX_MESSAGE_BYTES,
+            "message.timeout.ms": int(TIMEOUT * 1000),
+        }
+    )
 
 
 def _note(

@@ -69,7 +69,9 @@ class Publisher:
         ensure_topics(self._connection, {topic: PRODUCTS})
         settings = {**DEFAULTS, **self._connection, **REQUIRED}
         self._patience = float(settings["delivery.timeout.ms"]) / 1000
+        self._settings = settings
         self._producer = _connected(settings)
+        self._forsaken = False
 
     def publish(self, product: Product | Mapping[str, Any]) -> None:
         """Check and queue the full state of a product; waits while the queue is full.
@@ -116,11 +118,22 @@ class Publisher:
             self._producer.flush(self._patience)
 
     def _queue(self, id: str, value: bytes | None) -> None:
+        if self._forsaken:
+            self._producer.flush(self._patience)
+            self._renew()
         deadline = self._clock() + self._patience
         while not self._queued(id.encode(), value):
             if self._clock() > deadline:
                 raise unreachable(self._connection, f"the queue has been full for {self._patience:g} s")
             self._producer.poll(0.1)
+
+    def _renew(self) -> None:
+        """Connect anew after brokers did not answer in time.
+
+        A broker that starts may name no brokers at all for a moment. librdkafka 2.10 to 2.16 then forgets those it knew,
+        and finds none again for as long as the client lives (its issue 5301).
+        """
+        self._producer, self._forsaken = _connected(self._settings), False
 
     def _queued(self, key: bytes, value: bytes | None) -> bool:
         """Hand over to the client library; False when its queue is full."""
@@ -139,6 +152,7 @@ class Publisher:
             return
         self.failed[error.str()] += 1
         self._unanswered += error.code() in UNANSWERED
+        self._forsaken |= error.code() in UNANSWERED
 
     def _undelivered(self) -> ProducerError:
         number = self.failed.total()

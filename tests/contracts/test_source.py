@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
-from consumer.errors import TopicRecreated
+from consumer.errors import ServerUnavailable, TopicRecreated
 from consumer.kafka import KafkaSource
 from consumer.memory import MemoryLog, MemorySource
 from consumer.ports import Source
@@ -383,4 +383,46 @@ def test_what_the_topic_no_longer_holds_is_skipped_and_the_rest_is_read(kafka: s
     late = on_kafka.source()
     values = {record.value for record in read(late, 10)}
     assert values == {b"%d" % n for n in range(10, 20)}
+    source.close()
+
+
+def forsaken(client: Any, on_kafka: OnKafka, **more: Any) -> Any:
+    """A client that knows no broker, as librdkafka becomes when a broker that starts names none."""
+    return client({**on_kafka.config, "bootstrap.servers": "127.0.0.1:1", **more})
+
+
+def test_a_consumer_that_knows_no_broker_any_more_is_made_anew(
+    kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.kafka.TIMEOUT", 0.3)
+    on_kafka = OnKafka(kafka, topic)
+    source = on_kafka.source()
+    assert isinstance(source, KafkaSource)
+    on_kafka.send(b"a", b"1")
+    assert [record.value for record in read(source, 1)] == [b"1"]
+    source._consumer.close()
+    source._consumer = forsaken(Consumer, on_kafka, **{"group.id": "g"})
+    on_kafka.send(b"a", b"2")
+    assert source.poll(1, 0.5).records == []
+    for _ in range(2):
+        on_kafka.now += 100
+        source.poll(1, 0)
+    monkeypatch.undo()
+    assert [record.value for record in read(source, 1)] == [b"2"]
+    source.commit({(topic, 0): 2})
+    assert until(lambda: source.committed() == {(topic, 0): 2}, source)
+    source.close()
+
+
+def test_letters_that_found_no_broker_are_sent_by_another_client(kafka: str, topic: str) -> None:
+    on_kafka = OnKafka(kafka, topic)
+    on_kafka.send(b"a", b"1")
+    source = on_kafka.source()
+    assert isinstance(source, KafkaSource)
+    letter = DeadLetter(read(source, 1)[0], "BadEvent", "for a test")
+    source._letters._producer = forsaken(Producer, on_kafka, **{"message.timeout.ms": 300})
+    with pytest.raises(ServerUnavailable):
+        source.dead_letter([letter])
+    source.dead_letter([letter])
+    assert [value for _, value, _ in on_kafka.dead_letters()] == [b"1"]
     source.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -125,3 +125,17 @@ def test_the_command_sends_a_file(kafka: str, topic: str, tmp_path: Path) -> Non
         Product(id="p1", title="Red shoe"),
         Product(id="p2", title="Sock"),
     ]
+
+
+def test_a_publisher_that_knows_no_broker_any_more_connects_anew(kafka: str, topic: str) -> None:
+    """librdkafka becomes like that when a broker that starts names none."""
+    publisher = Publisher(kafka, topic, {"delivery.timeout.ms": "2000"})
+    publisher._producer = Producer({"bootstrap.servers": "127.0.0.1:1", "delivery.timeout.ms": 300, "log_level": 2})
+    publisher.publish({"id": "lost", "title": "first"})
+    with pytest.raises(ProducerError, match="1 products were not acknowledged in time"):
+        publisher.flush()
+    publisher.publish({"id": "lost", "title": "again"})
+    with pytest.raises(ProducerError):
+        publisher.flush()
+    assert publisher.delivered == 1
+    assert flat(events_in(kafka, topic)) == [Product(id="lost", title="again")]
