@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 unexport UV_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint up down status bundle bench-main bench-engine chaos fuzz lock clean
+.PHONY: help setup setup-train demo test lint up down status bundle bench-main bench-engine chaos fuzz lock clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,13 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 
+setup-train: $(VENV)/.trains ## Add what training needs to .venv: torch and its friends, 3 GB.
+
+$(VENV)/.trains: $(VENV)/.installed requirements/train.txt
+	@echo "installing torch and what else trains, 3 GB â€¦"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/train.txt
+	@touch $@
+
 bundle: $(MODEL)/manifest.json ## Build the default model bundle from published weights.
 
 $(MODEL)/manifest.json: $(VENV)/.installed
@@ -37,7 +44,7 @@ demo: setup bundle ## Real products through Kafka, the encoder and Redis: FILE=â
 test: lint bundle ## Lint, types, imports, and all tests on real Kafka and Redis.
 	@$(BIN)/python -m pytest
 
-lint: setup ## Style, types, import rules, and known vulnerabilities of the locked packages.
+lint: setup-train ## Style, types, import rules, and known vulnerabilities of the locked packages.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
@@ -70,7 +77,7 @@ lock: setup ## Lock all requirements anew.
 	@$(COMPILE) --upgrade -o requirements/serving.txt
 	@$(COMPILE) --upgrade --extra dev -o requirements/dev.txt
 	@$(COMPILE) --upgrade --extra gpu --override requirements/gpu-overrides.in -o requirements/gpu.txt
-	@$(COMPILE) --upgrade --extra train --extra dev -o requirements/train.txt
+	@$(COMPILE) --upgrade --extra train --extra dev -c requirements/dev.txt -o requirements/train.txt
 
 clean: down ## Stop the servers and remove what was made or fetched.
 	@rm -rf $(VENV) .local dist

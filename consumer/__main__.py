@@ -9,6 +9,7 @@ import typer
 
 from consumer.commands import doctor, exports, lists, promotion, service
 from consumer.commands.endings import OneLineErrors
+from model import commands as model_commands
 from producer import commands as producer_commands
 
 
@@ -28,7 +29,7 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(root)
-    for group in (service, producer_commands, lists, exports, promotion, doctor):
+    for group in (service, producer_commands, lists, exports, promotion, doctor, model_commands):
         group.register(app)
     return app
 

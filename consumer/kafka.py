@@ -160,7 +160,9 @@ class KafkaSource:
         log.warning("no broker has answered for a while: connecting anew", kafka=self._address)
         threading.Thread(target=self._consumer.close, name="forsaken consumer", daemon=True).start()
         self._connect()
-        self._consumer.incremental_assign([TopicPartition(*place, at or OFFSET_BEGINNING) for place, at in self._positions.items()])
+        self._consumer.incremental_assign(
+            [TopicPartition(*place, at or OFFSET_BEGINNING) for place, at in self._positions.items()]
+        )
         self._refused, self._unanswered = bool(self._wanted), 0
 
     def _partitions(self) -> list[int]:

@@ -62,7 +62,9 @@ class Rows(NamedTuple):
     head: I32  # [cap] first chunk of those who list the site
     degree: I32  # [cap] how many list it
     tested: I32  # [cap] number of the join that tested the row last
-    outlying: Flags  # [cap] visible, and hardly listed when it came: the beginning of a group that a search may never reach
+    outlying: (
+        Flags  # [cap] visible, and hardly listed when it came: the beginning of a group that a search may never reach
+    )
     hashes: I64  # [cap] of the vector's bits
     chunks: I32  # [cap + cap * (width - 1) // CHUNK, CHUNK + 1]: only the first chunk of a site is not full
     pool: I32  # [2] first free chunk of those used before, first chunk never used
@@ -90,26 +92,33 @@ def sum_kernel(function: F) -> F:
     return cast("F", numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})(function))
 
 
+def _generate_prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    kind = signature.args[0]
+    values = context.make_array(kind)(context, builder, arguments[0])
+    pairs = zip(arguments[1:], signature.args[1:], strict=True)
+    place = [context.cast(builder, argument, given, types.intp) for argument, given in pairs]
+    shape, strides = (tools.unpack_tuple(builder, part) for part in (values.shape, values.strides))
+    item = tools.get_item_pointer2(context, builder, values.data, shape, strides, kind.layout, place)
+    address = builder.bitcast(item, ir.IntType(8).as_pointer())
+    flag = ir.IntType(32)
+    function = ir.FunctionType(ir.VoidType(), [address.type, flag, flag, flag])
+    callee = builder.module.declare_intrinsic("llvm.prefetch", [address.type], function)
+    builder.call(callee, [address, flag(0), flag(3), flag(1)])  # to read, keep close, data
+    return context.get_dummy_value()
+
+
 def _prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
     """Ask for the cache line of array[row, column] without waiting for it: LLVM's prefetch, which never faults."""
+    return types.void(array, row, column), _generate_prefetch
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = signature.args[0]
-        values = context.make_array(kind)(context, builder, arguments[0])
-        place = [context.cast(builder, arguments[i], signature.args[i], types.intp) for i in (1, 2)]
-        shape, strides = (tools.unpack_tuple(builder, part) for part in (values.shape, values.strides))
-        item = tools.get_item_pointer2(context, builder, values.data, shape, strides, kind.layout, place)
-        address = builder.bitcast(item, ir.IntType(8).as_pointer())
-        flag = ir.IntType(32)
-        function = ir.FunctionType(ir.VoidType(), [address.type, flag, flag, flag])
-        callee = builder.module.declare_intrinsic("llvm.prefetch", [address.type], function)
-        builder.call(callee, [address, flag(0), flag(3), flag(1)])  # to read, keep close, data
-        return context.get_dummy_value()
 
-    return types.void(array, row, column), generate
+def _prefetch_one(typing: Any, array: Any, row: Any) -> Any:
+    """The same for array[row]."""
+    return types.void(array, row), _generate_prefetch
 
 
 prefetch: Any = intrinsic(_prefetch)
+prefetch_one: Any = intrinsic(_prefetch_one)
 
 
 @sum_kernel
@@ -453,8 +462,12 @@ def join(
         distances += found
         for a in range(found):
             if a + AHEAD < found:
+                ahead = journal.candidates[a + AHEAD]
                 for j in range(0, rows.codes.shape[1], LINE):
-                    prefetch(rows.codes, journal.candidates[a + AHEAD], j)
+                    prefetch(rows.codes, ahead, j)
+                prefetch_one(rows.scale, ahead)
+                prefetch_one(rows.error, ahead)
+                prefetch_one(rows.radius, ahead)
             y = journal.candidates[a]
             if not farther(rows, x, y):
                 d = distance(rows.vectors, x, y)

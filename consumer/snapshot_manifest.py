@@ -83,6 +83,7 @@ def decoded(raw: bytes) -> Manifest:
     format = msgspec.json.decode(raw, type=_Head).format  # first, since that of a later version may have other fields
     if not OLDEST <= format <= FORMAT:
         raise KinstreamError(
-            f"it has snapshot format {format}, this version reads {OLDEST} to {FORMAT}: start the version of kinstream that wrote it"
+            f"it has snapshot format {format}, this version reads {OLDEST} to {FORMAT}: start the version of kinstream "
+            "that wrote it"
         )
     return msgspec.json.decode(raw, type=Manifest)

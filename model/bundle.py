@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from model.errors import ModelError
+
 FORMAT = 1
 MANIFEST = "manifest.json"
 ENCODER = "encoder.onnx"
@@ -16,7 +18,7 @@ TOKENIZER = "tokenizer.json"
 TextField = Literal["title", "brand", "category", "attributes", "description"]
 
 
-class BundleError(Exception):
+class BundleError(ModelError):
     """A bundle that cannot be used; one line that names both sides and the remedy."""
 
 

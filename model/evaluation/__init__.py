@@ -1,0 +1,1 @@
+"""How good the vectors are: exact search, pair matching, geometry, with baselines and intervals. No torch."""

@@ -1,0 +1,46 @@
+"""How far the vectors of one bundle are from those of another."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.runtime import Vectors
+
+NEAREST = 10
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """Of a variant's vectors from the reference's.
+
+    Attributes:
+        cosine_mean, cosine_min: between both vectors of one text.
+        overlap: share of the 10 nearest texts of a text, itself left out, that both have, on average.
+        texts: how many were compared.
+    """
+
+    cosine_mean: float
+    cosine_min: float
+    overlap: float
+    texts: int
+
+
+def drift(reference: Vectors, variant: Vectors) -> Drift:
+    """Compare unit vectors float32 [n, dim] of the same n texts, which should be distinct.
+
+    Raises:
+        ValueError: there are too few for lists of ten.
+    """
+    if len(reference) <= NEAREST:
+        raise ValueError(f"{len(reference)} texts are too few for lists of {NEAREST}: give more, best a thousand")
+    cosines = (reference * variant).sum(axis=1)
+    shared = [len(set(a) & set(b)) for a, b in zip(nearest(reference), nearest(variant), strict=True)]
+    return Drift(float(cosines.mean()), float(cosines.min()), float(np.mean(shared)) / NEAREST, len(reference))
+
+
+def nearest(vectors: Vectors) -> NDArray[np.intp]:
+    """Rows of the 10 nearest of each row, itself left out, in no order; int [n, 10]."""
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, -np.inf)
+    return np.argpartition(-similarity, NEAREST, axis=1)[:, :NEAREST]

@@ -1,0 +1,122 @@
+"""The bundle of a training: its best checkpoint, exported."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import torch
+from tokenizers import Tokenizer
+
+from model.bundle import ENCODER, MANIFEST, TOKENIZER
+from model.checkpoint import unpacked
+from model.errors import ModelError
+from model.export.bundle import About, export
+from model.export.card import CARD, Card
+from model.export.drift import drift
+from model.export.variants import Kind, variant
+from model.network import NetworkConfig
+from model.published import KNOWN
+from model.runtime import OnnxEncoder
+from model.training import logbook
+from model.training.checkpoints import BEST, Checkpoint, Checkpoints
+from model.training.config import Source, TrainConfig
+from model.training.running import CHECKPOINTS, CONFIG
+
+FULL = "fp32"
+KINDS = (FULL, *get_args(Kind))
+FILES = (ENCODER, TOKENIZER, CARD, MANIFEST)
+"""Of a bundle; the manifest last, so that a folder with one has the others."""
+PROBES = 200
+"""Texts that a variant's drift is measured on."""
+
+
+def export_run(run: Path, out: Path, kind: str = FULL, dim: int | None = None) -> list[str]:
+    """Make a bundle of the best checkpoint of a training.
+
+    Args:
+        run: folder of the training.
+        out: folder of the bundle, which may be the same.
+        kind: fp32, fp16 or int8.
+        dim: keep the first so many numbers of a vector; None keeps all.
+
+    Returns:
+        What was made, a line each.
+
+    Raises:
+        ModelError: there is no such kind, no finished training, or the bundle does not agree with the network.
+    """
+    if kind not in KINDS:
+        raise ModelError(f"variant={kind!r} is not known: choose one of {', '.join(KINDS)}")
+    config = _config(run)
+    best = Checkpoints(run / CHECKPOINTS).best()
+    tokenizer = Tokenizer.from_file(str(run / TOKENIZER))
+    with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
+        made = Path(scratch) / FULL
+        network = unpacked(best.network, run / CHECKPOINTS / BEST)
+        about = About(config.name, _source_of(config.network), config.licence)
+        manifest = export(network, tokenizer, made, about, _card(run, config, best), config.text, dim)
+        lines = [f"{manifest.name}: {manifest.dim} dimensions, from step {best.step}, agrees with torch"]
+        if kind != FULL:
+            variant(made, Path(scratch) / kind, kind)  # type: ignore[arg-type]  # checked above
+            lines.append(_drift_of(made, Path(scratch) / kind))
+        _place(Path(scratch) / kind, out)
+    return [*lines, f"wrote {out}; serve it with KINSTREAM_MODEL={out}"]
+
+
+def _config(run: Path) -> TrainConfig:
+    try:
+        return msgspec.json.decode((run / CONFIG).read_bytes(), type=TrainConfig)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ModelError(
+            f"{run} is no folder of a training ({error}): train first, with kinstream model train"
+        ) from None
+
+
+def _source_of(config: NetworkConfig) -> str:
+    """Where the weights began."""
+    names = [getattr(config.text, "source", ""), config.image.source if config.image else ""]
+    known = [KNOWN[name].source if name in KNOWN else name for name in names if name]
+    return f"trained by kinstream, from {' and '.join(known) or 'random weights'}"
+
+
+def _card(run: Path, config: TrainConfig, best: Checkpoint) -> Card:
+    validated = [
+        entry for entry in logbook.read(run / "log.csv") if entry.step == best.step and entry.recall is not None
+    ]
+    names = ", ".join(config.validation)
+    metrics: tuple[dict[str, str | float], ...] = tuple(
+        {"data set": names, "split": "valid", "recall@1, mean": entry.recall or 0.0} for entry in validated
+    )
+    training = (
+        f"Loss: {config.loss.name}, temperature {config.loss.temperature}, {config.batch} pairs a batch, seed {config.seed}",
+        f"Best of {config.steps} steps by validation: step {best.step}",
+    )
+    return Card(data=tuple(_told(source) for source in config.sources), metrics=metrics, training=training)
+
+
+def _told(source: Source) -> str:
+    return f"{source.name or source.products}: splits {', '.join(source.splits)}; see its owner for the licence"
+
+
+def _drift_of(full: Path, other: Path) -> str:
+    """How far the vectors of a variant are from those in full precision."""
+    texts = [
+        f"product {number} model x{number * 37 % 1000} {'black' if number % 2 else 'white'}" for number in range(PROBES)
+    ]
+    one, two = (OnnxEncoder.load(folder, "cpu").encode_texts(texts) for folder in (full, other))
+    found = drift(one, two)
+    return f"cosine to fp32: mean {found.cosine_mean:.4f}, least {found.cosine_min:.4f}; overlap@10 {found.overlap:.3f}"
+
+
+def _place(made: Path, out: Path) -> None:
+    """Put the files of a bundle into a folder, the manifest last."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MANIFEST).unlink(missing_ok=True)
+    for name in FILES:
+        scratch = out / f"{name}.part"
+        shutil.copyfile(made / name, scratch)
+        scratch.replace(out / name)

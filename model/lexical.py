@@ -1,0 +1,158 @@
+"""The lexical branch: hashed n-grams of tokens inside the graph, because codes, numbers and sizes decide matches.
+
+A text becomes the sum over its n-grams of ``weight * row``, L2-normalised. With weights from ``fit_idf`` and the random rows
+that it starts with, this is a random projection (Johnson-Lindenstrauss) of the text's TF-IDF vector over hashed features
+(Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009): cosines are kept within about
+1 / sqrt(dim). Rows and weights can then train with everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+
+PRIME = 2**31 - 1
+MULTIPLIER = 1_000_003
+"""Products stay below 2^52, so that the hash never overflows int64 and is the same in torch and in ONNX Runtime."""
+SMALLEST = 1e-6
+"""A shorter sum is that of a text without n-grams and stays near zero. Half precision can hold this number."""
+CHUNK = 256
+
+
+class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The branch.
+
+    Attributes:
+        buckets: rows of the table; n-grams that fall into the same bucket are taken for one another.
+        longest: n-grams of 1 to so many tokens.
+        scale: length of the lexical vector beside the unit vector of the other branch, at the start.
+        train_rows: whether the table trains; weights and scale always do.
+    """
+
+    buckets: int = 65536
+    longest: int = 3
+    scale: float = 1.0
+    train_rows: bool = True
+
+
+class LexicalBranch(nn.Module):
+    """Texts to vectors of their n-grams.
+
+    Repeats count as ``1 + log(count)``. N-grams of each length, with and without a digit, have a learned gain of their own.
+    Padding and special tokens take part in no n-gram.
+
+    Shape:
+        input_ids, attention_mask int64 [n, tokens] -> float32 [n, dim]: unit vectors, or zero where there is no n-gram,
+        times the learned scale.
+    """
+
+    is_word: Tensor
+    has_digit: Tensor
+
+    def __init__(self, config: LexicalConfig, vocabulary: int, dim: int) -> None:
+        super().__init__()
+        self.buckets, self.longest = config.buckets, config.longest
+        self.rows = nn.Embedding(config.buckets, dim)
+        nn.init.normal_(self.rows.weight, std=dim**-0.5)
+        self.rows.weight.requires_grad_(config.train_rows)
+        self.weights = nn.Embedding(config.buckets, 1)
+        nn.init.ones_(self.weights.weight)
+        self.log_gains = nn.Parameter(torch.zeros(config.longest, 2))
+        self.scale = nn.Parameter(torch.tensor(config.scale))
+        self.register_buffer("is_word", torch.ones(vocabulary, dtype=torch.int64))
+        self.register_buffer("has_digit", torch.zeros(vocabulary))
+
+    def read_vocabulary(self, tokenizer: Tokenizer) -> None:
+        """Learn which ids are special tokens, and which tokens have a digit.
+
+        Raises:
+            ValueError: the tokenizer knows more tokens than the network.
+        """
+        if (known := tokenizer.get_vocab_size()) > len(self.is_word):
+            raise ValueError(
+                f"the tokenizer has {known} tokens, the network {len(self.is_word)}: take its own tokenizer"
+            )
+        is_word, has_digit = self._marks(tokenizer)
+        self.is_word.copy_(is_word)
+        self.has_digit.copy_(has_digit)
+
+    def has_read(self, tokenizer: Tokenizer) -> bool:
+        """Whether what was learned is true of this tokenizer."""
+        is_word, has_digit = self._marks(tokenizer)
+        return torch.equal(self.is_word.cpu(), is_word) and torch.equal(self.has_digit.cpu(), has_digit)
+
+    def _marks(self, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
+        """``is_word`` and ``has_digit`` of a tokenizer."""
+        is_word, has_digit = torch.ones(len(self.is_word), dtype=torch.int64), torch.zeros(len(self.is_word))
+        for word, id in tokenizer.get_vocab().items():
+            has_digit[id] = float(any(character.isdigit() for character in word))
+        for id, token in tokenizer.get_added_tokens_decoder().items():
+            is_word[id] = int(not token.special)
+        return is_word, has_digit
+
+    @torch.no_grad()
+    def fit_idf(self, texts: Sequence[Sequence[int]]) -> None:
+        """Set the weights to ``log((1 + n) / (1 + df)) + 1``, the smooth inverse document frequency.
+
+        Args:
+            texts: token ids of each of n texts, special tokens allowed.
+        """
+        counts = torch.zeros(self.buckets, device=self.weights.weight.device)
+        for start in range(0, len(texts), CHUNK):
+            for found in self._buckets_of(texts[start : start + CHUNK]):
+                counts[found] += 1
+        self.weights.weight.copy_((torch.log((1 + len(texts)) / (1 + counts)) + 1).unsqueeze(1))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Sum the rows of all n-grams."""
+        digits = functional.embedding(input_ids, self.has_digit.unsqueeze(1)).squeeze(-1)
+        total = digits.new_zeros(())
+        for order, (hashes, valid, digit) in enumerate(self._ngrams(input_ids, attention_mask, digits)):
+            bucket = hashes % self.buckets
+            gains = self.log_gains[order].exp()
+            weight = self.weights(bucket).squeeze(-1) * torch.lerp(gains[0], gains[1], digit) * _shares(hashes, valid)
+            total = total + torch.matmul(weight.unsqueeze(1), self.rows(bucket)).squeeze(1)
+        return functional.normalize(total, dim=1, eps=SMALLEST) * self.scale
+
+    def _ngrams(self, input_ids: Tensor, mask: Tensor, digits: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """By length: hash int64, whether it is an n-gram 0 or 1, whether it has a digit 0 or 1; each [n, tokens].
+
+        Entry i is the n-gram that begins at token i. Symbol 0 stands for what is no word.
+        """
+        symbols = (input_ids + 1) * mask * functional.embedding(input_ids, self.is_word.unsqueeze(1)).squeeze(-1)
+        hashes = torch.zeros_like(symbols)
+        valid, digit = torch.ones_like(digits), torch.zeros_like(digits)
+        for _ in range(self.longest):
+            hashes = (hashes * MULTIPLIER + symbols) % PRIME
+            valid = valid * symbols.clamp(max=1).to(valid.dtype)
+            digit = torch.maximum(digit, digits)
+            yield hashes, valid, digit
+            symbols, digits = _following(symbols), _following(digits)
+
+    def _buckets_of(self, texts: Sequence[Sequence[int]]) -> Iterator[Tensor]:
+        """The distinct buckets of each text."""
+        device = self.has_digit.device
+        ids = nn.utils.rnn.pad_sequence([torch.tensor(text, dtype=torch.int64) for text in texts], batch_first=True)
+        lengths = torch.tensor([len(text) for text in texts]).unsqueeze(1)
+        mask = (torch.arange(ids.shape[1]) < lengths).long()
+        parts = list(self._ngrams(ids.to(device), mask.to(device), torch.zeros(ids.shape, device=device)))
+        hashes, valid = torch.cat([part[0] for part in parts], 1), torch.cat([part[1] for part in parts], 1)
+        for one, present in zip(hashes % self.buckets, valid.bool(), strict=True):
+            yield one[present].unique()
+
+
+def _shares(hashes: Tensor, valid: Tensor) -> Tensor:
+    """Of each n-gram, ``(1 + log count) / count``: all its copies together then weigh 1 + log count. Zero where invalid."""
+    same = (hashes.unsqueeze(2) == hashes.unsqueeze(1)).to(valid.dtype)
+    count = torch.matmul(same, valid.unsqueeze(2)).squeeze(2).clamp_min(1)
+    return valid * (1 + count.log()) / count
+
+
+def _following(values: Tensor) -> Tensor:
+    """The value of the next token, at each token; zero after the last."""
+    return functional.pad(values[:, 1:], (0, 1))

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from model.lexical import MULTIPLIER, PRIME, LexicalBranch, LexicalConfig
+
+DIM = 16
+TEXTS = [[2, 5, 6, 5, 6, 24, 3], [2, 5, 6, 3], [2, 9, 3], [2, 3]]
+
+
+def branch(tokenizer: Tokenizer, buckets: int = 101, longest: int = 3, dim: int = DIM) -> LexicalBranch:
+    made = LexicalBranch(LexicalConfig(buckets=buckets, longest=longest, scale=0.5), vocabulary=40, dim=dim)
+    made.read_vocabulary(tokenizer)
+    return made
+
+
+def padded(texts: list[list[int]]) -> tuple[Tensor, Tensor]:
+    longest = max(map(len, texts))
+    ids = torch.tensor([text + [0] * (longest - len(text)) for text in texts])
+    return ids, torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts])
+
+
+def naive(made: LexicalBranch, text: list[int]) -> Tensor:
+    """The same by loops over words and n-grams."""
+    words = [id for id in text if id > 3]
+    counts = Counter(tuple(words[i : i + n]) for n in range(1, 4) for i in range(len(words) - n + 1))
+    total = torch.zeros(DIM)
+    for gram, count in counts.items():
+        value = 0
+        for id in gram:
+            value = (value * MULTIPLIER + id + 1) % PRIME
+        bucket = value % made.buckets
+        gain = made.log_gains[len(gram) - 1, int(any(made.has_digit[list(gram)]))].exp()
+        total += made.rows.weight[bucket] * made.weights.weight[bucket] * gain * (1 + math.log(count))
+    unit: Tensor = total / total.norm() * made.scale
+    return unit
+
+
+def test_it_is_the_weighted_sum_over_the_n_grams(tokenizer: Tokenizer) -> None:
+    made = branch(tokenizer)
+    torch.nn.init.uniform_(made.weights.weight, 0.5, 2)
+    torch.nn.init.uniform_(made.log_gains, -1, 1)
+    for text, vector in zip(TEXTS[:3], made(*padded(TEXTS)), strict=False):
+        assert torch.allclose(vector, naive(made, text), atol=1e-6)
+
+
+def test_a_text_without_words_is_zero_and_trains_nothing(tokenizer: Tokenizer) -> None:
+    made = branch(tokenizer)
+    vectors = made(*padded(TEXTS))
+    assert vectors[3].tolist() == [0] * DIM
+    vectors.square().sum().backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in made.parameters())
+
+
+def test_padding_and_company_change_nothing(tokenizer: Tokenizer) -> None:
+    made = branch(tokenizer)
+    together = made(*padded(TEXTS))
+    for text, vector in zip(TEXTS, together, strict=True):
+        assert torch.allclose(made(*padded([text]))[0], vector, atol=1e-6)
+    ids, mask = padded(TEXTS)
+    assert torch.allclose(made(torch.where(mask == 1, ids, 11), mask), together, atol=1e-6)
+
+
+def test_order_counts_only_in_longer_n_grams(tokenizer: Tokenizer) -> None:
+    turned = padded([[2, 5, 6, 7, 3], [2, 7, 6, 5, 3]])
+    one, two = branch(tokenizer, longest=1)(*turned)
+    assert torch.allclose(one, two, atol=1e-6)
+    one, two = branch(tokenizer, longest=2)(*turned)
+    assert not torch.allclose(one, two, atol=1e-2)
+
+
+def test_it_starts_as_a_random_projection_of_tf_idf(tokenizer: Tokenizer) -> None:
+    """Cosines of 4,096 dimensions against those of the sparse vectors, with the idf of the texts themselves."""
+    random = np.random.default_rng(0)
+    texts = [[2, *random.integers(4, 28, 8).tolist(), 3] for _ in range(30)]
+    made = branch(tokenizer, buckets=50_021, longest=2, dim=4096)
+    made.fit_idf(texts)
+    grams = [Counter((*t[i : i + n],) for n in (1, 2) for i in range(1, len(t) - n)) for t in texts]
+    df = Counter(gram for one in grams for gram in one)
+    names = {gram: i for i, gram in enumerate(df)}
+    sparse = np.zeros((len(texts), len(names)))
+    for row, one in enumerate(grams):
+        for gram, count in one.items():
+            sparse[row, names[gram]] = (1 + math.log(count)) * (math.log(31 / (1 + df[gram])) + 1)
+    sparse /= np.linalg.norm(sparse, axis=1, keepdims=True)
+    with torch.no_grad():
+        vectors = made(*padded(texts)).numpy() / 0.5
+    assert np.abs(vectors @ vectors.T - sparse @ sparse.T).max() < 6 / 4096**0.5
+
+
+def test_idf_counts_texts_not_occurrences(tokenizer: Tokenizer) -> None:
+    made = branch(tokenizer, buckets=50_021, longest=1)
+    made.fit_idf([[2, 5, 5, 5, 3], [5, 6], []])
+    weight = made.weights.weight[:, 0]
+    assert weight[6].item() == pytest.approx(math.log(4 / 3) + 1), "word 5 has hash 6 and is in two of three texts"
+    assert weight[7].item() == pytest.approx(math.log(4 / 2) + 1)
+    assert weight[8].item() == pytest.approx(math.log(4) + 1)
+
+
+def test_digits_and_special_tokens_are_read_from_the_tokenizer(tokenizer: Tokenizer) -> None:
+    made = branch(tokenizer)
+    words = tokenizer.get_vocab()
+    assert made.has_digit.nonzero().flatten().tolist() == sorted([words["16"], words["x9"]])
+    assert (made.is_word == 0).nonzero().flatten().tolist() == [0, 1, 2, 3]
+
+
+def test_a_tokenizer_with_more_words_is_refused(tokenizer: Tokenizer) -> None:
+    small = LexicalBranch(LexicalConfig(buckets=11), vocabulary=20, dim=4)
+    with pytest.raises(ValueError, match="the tokenizer has 28 tokens, the network 20"):
+        small.read_vocabulary(tokenizer)
+
+
+def test_the_table_can_be_kept_from_training() -> None:
+    made = LexicalBranch(LexicalConfig(buckets=11, train_rows=False), vocabulary=20, dim=4)
+    assert {name for name, weight in made.named_parameters() if weight.requires_grad} == {
+        "weights.weight",
+        "log_gains",
+        "scale",
+    }

@@ -1,0 +1,89 @@
+"""A shop of its own to train on: products told twice, and networks small enough for a test."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from model.training.config import TrainConfig, from_file
+
+KINDS = ("camera", "kettle", "drill", "lamp", "router", "printer")
+COLOURS = ("black", "white", "silver", "red")
+PRODUCTS = 60
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A folder with products.jsonl and pairs.csv: 60 products, each in two tellings, a third of them for validation."""
+    random = np.random.default_rng(5)
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    rows, pairs = [], []
+    for number in range(PRODUCTS):
+        kind, colour, code = KINDS[number % 6], COLOURS[number % 4], f"x{random.integers(100, 999)}{number}"
+        rows.append({"id": f"a{number}", "title": f"{kind} {code} {colour}", "brand": "acme"})
+        rows.append({"id": f"b{number}", "title": f"acme {colour} {kind} model {code}"})
+        pairs.append([f"a{number}", f"b{number}", 1, "valid" if number % 3 == 0 else "train"])
+        if number:
+            pairs.append([f"a{number}", f"b{number - 1}", 0, "train"])
+    (folder / "products.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with (folder / "pairs.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["left_id", "right_id", "label", "split"], *pairs])
+    return folder
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Path:
+    """A folder with a tokenizer of single characters and known words."""
+    folder = tmp_path / "words"
+    folder.mkdir()
+    known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "acme", "model", *KINDS, *COLOURS, "x", *map(str, range(10))]
+    tokenizer = Tokenizer(models.WordLevel({word: id for id, word in enumerate(known)}, unk_token="[UNK]"))
+    tokenizer.add_special_tokens(known[:4])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture
+def config_of(shop: Path, words: Path, tmp_path: Path) -> Any:
+    """Makes a configuration for a TextCNN on the shop; arguments are changes by dotted name."""
+    file = tmp_path / "training.toml"
+    file.write_text(f"""
+        name = "tiny"
+        licence = "none"
+        tokenizer = "{words}"
+        validation = ["products"]
+        steps = 12
+        batch = 8
+        validate_every = 6
+        checkpoint_every = 4
+        [[sources]]
+        products = "products.jsonl"
+        pairs = "pairs.csv"
+        [network]
+        dim = 16
+        [network.text]
+        kind = "cnn"
+        vocabulary = 64
+        embedding = 16
+        channels = 8
+        [network.lexical]
+        buckets = 512
+    """)
+
+    def make(**changes: Any) -> TrainConfig:
+        return from_file(file, {name.replace("__", "."): value for name, value in changes.items()})
+
+    return make

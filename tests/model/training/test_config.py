@@ -1,0 +1,74 @@
+"""Configurations: recipes, changes, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from model.training.config import (
+    ConfigError,
+    LossConfig,
+    OptimiserConfig,
+    Source,
+    TrainConfig,
+    from_file,
+    recipe,
+    recipes,
+)
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "training.md"
+
+
+def test_the_recipes_can_be_read() -> None:
+    assert recipes() == ["chinese", "english", "fashion"]
+    found = {name: recipe(name, {}) for name in recipes()}
+    assert {config.name for config in found.values()} == {f"kinstream-{name}" for name in found}
+
+
+@pytest.mark.parametrize("kind", [TrainConfig, LossConfig, OptimiserConfig, Source])
+def test_the_documented_fields_are_those_of_the_code(kind: Any) -> None:
+    text = DOCS.read_text()
+    assert [name for name in kind.__struct_fields__ if f"`{name}`" not in text] == []
+
+
+def test_a_changed_field_is_another_training() -> None:
+    one, other = recipe("english", {}), recipe("english", {"loss.temperature": 0.05, "steps": 20})
+    assert (other.loss.temperature, other.steps) == (0.05, 20)
+    assert one.fingerprint() != other.fingerprint()
+    assert one.fingerprint() == recipe("english", {}).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stepps": 3}, "unknown field `stepps`"),
+        ({"steps": 0}, "Expected `int` >= 1 - at `$.steps`"),
+        ({"loss.name": "hinge"}, "Invalid enum value 'hinge' - at `$.loss.name`"),
+        ({"sources": []}, "Expected `array` of length >= 1 - at `$.sources`"),
+        ({"steps.more": 1}, "steps has no parts"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        recipe("english", changes)
+    assert message in str(refused.value)
+    assert "docs/training.md" in str(refused.value)
+
+
+def test_files_and_recipes_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no recipe 'klingon': name one of chinese, english, fashion"):
+        recipe("klingon", {})
+    with pytest.raises(ConfigError, match=r"nothing\.toml cannot be read"):
+        from_file(tmp_path / "nothing.toml", {})
+    (tmp_path / "bad.toml").write_text("steps = ")
+    with pytest.raises(ConfigError, match=r"bad\.toml is not TOML"):
+        from_file(tmp_path / "bad.toml", {})
+
+
+def test_a_configuration_survives_its_json() -> None:
+    for name in recipes():
+        config = recipe(name, {})
+        assert msgspec.json.decode(msgspec.json.encode(config), type=TrainConfig) == config
