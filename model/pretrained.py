@@ -52,6 +52,7 @@ def fetch(name: str, cache: Path, package: Path | None = None) -> Path:
         FetchError: it cannot be fetched, or is not what it should be.
     """
     known = KNOWN[name]
+    cache = cache.resolve()  # what fetches runs in a folder of its own
     target = cache / name if known.tokenizer else cache / Path(known.weights).name
     if target.exists():
         return target

