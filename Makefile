@@ -41,8 +41,10 @@ $(MODEL)/manifest.json: $(VENV)/.installed
 demo: setup bundle ## Real products through Kafka, the encoder and Redis: FILE=… for your own, KEEP=1 keeps the servers.
 	@$(BIN)/python ops/demo/demo.py $(if $(FILE),--file "$(FILE)") $(if $(KEEP),--keep)
 
-test: lint bundle ## Lint, types, imports, and all tests on real Kafka and Redis.
-	@$(BIN)/python -m pytest
+test: lint bundle ## Lint, types, imports, and all tests on real Kafka and Redis; those of models, which only compute, beside.
+	@OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest tests/model >.local/model-tests.log 2>&1 & models=$$!; \
+	$(BIN)/python -m pytest --ignore=tests/model; others=$$?; \
+	wait $$models; models=$$?; cat .local/model-tests.log; test $$others -eq 0 -a $$models -eq 0
 
 lint: setup-train ## Style, types, import rules, and known vulnerabilities of the locked packages.
 	@$(BIN)/ruff check .

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
 
 import structlog
 from confluent_kafka import (
@@ -22,17 +21,15 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from consumer.errors import ServerUnavailable, TopicRecreated
-from consumer.kafka_records import consumer_config, is_settling, record_of
+from consumer.kafka_records import consumer_config, record_of
 from consumer.letters import Letters
-from consumer.topic import TopicAdmin
+from consumer.topic import TopicView, settling, unavailable
 from consumer.types import Batch, DeadLetter, Offsets, Record, TopicFacts
 from producer.topics import TIMEOUT
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
 DISCOVER_SECONDS = 30.0
 """How often to look for partitions that were added, and whether the topic is still the same."""
@@ -56,7 +53,6 @@ class KafkaSource:
         self._topic = topic
         self._linger = linger
         self._clock = clock
-        self._address = config["bootstrap.servers"]
         self._config = config
         self._group = group
         self._connect()
@@ -72,12 +68,12 @@ class KafkaSource:
 
     def topic(self) -> TopicFacts:
         """What the topic is at this moment."""
-        return self._settling(self._facts)
+        return settling(self._view.facts)
 
     def begin(self, offsets: Offsets) -> None:
         """Read on from the offsets."""
-        self._identity = self._settling(self._asked_identity)
-        self._settling(lambda: self._assign(self._partitions(), offsets))
+        self._identity = settling(self._view.identity)
+        settling(lambda: self._assign(self._view.partitions(), offsets))
 
     def poll(self, max_records: int, timeout: float) -> Batch:
         """Wait for a first record, then at most the linger time for more."""
@@ -105,7 +101,7 @@ class KafkaSource:
 
     def committed(self) -> Offsets:
         """The group's offsets, whoever committed them."""
-        places = self._positions or [(self._topic, number) for number in self._partitions()]
+        places = self._positions or [(self._topic, number) for number in self._view.partitions()]
         wanted = [TopicPartition(*place) for place in places]
         try:
             found = self._consumer.committed(wanted, timeout=TIMEOUT)
@@ -149,7 +145,7 @@ class KafkaSource:
     def _connect(self) -> None:
         self._consumer = Consumer({**consumer_config(self._config, self._group), "on_commit": self._on_commit})
         self._letters = Letters(self._config, self._topic)
-        self._admin = TopicAdmin(self._config, self._topic)
+        self._view = TopicView(self._config, self._topic, self._consumer)
 
     def _renew(self) -> None:
         """Make all clients anew and read on.
@@ -157,7 +153,7 @@ class KafkaSource:
         A broker that starts may name no brokers at all for a moment. librdkafka 2.10 to 2.16 then forgets those it knew,
         and finds none again for as long as the client lives (its issue 5301).
         """
-        log.warning("no broker has answered for a while: connecting anew", kafka=self._address)
+        log.warning("no broker has answered for a while: connecting anew", kafka=self._config["bootstrap.servers"])
         threading.Thread(target=self._consumer.close, name="forsaken consumer", daemon=True).start()
         self._connect()
         self._consumer.incremental_assign(
@@ -165,52 +161,8 @@ class KafkaSource:
         )
         self._refused, self._unanswered = bool(self._wanted), 0
 
-    def _partitions(self) -> list[int]:
-        try:
-            metadata = self._consumer.list_topics(self._topic, timeout=TIMEOUT).topics[self._topic]
-        except KafkaException as error:
-            raise self._unavailable(error) from error
-        if metadata.error is not None:
-            raise self._unavailable(metadata.error) from KafkaException(metadata.error)
-        return sorted(metadata.partitions)
-
-    def _settling(self, call: Callable[[], T]) -> T:
-        """Right after a start or the creation of a topic, brokers answer for a moment that they have no leader yet."""
-        return Retrying(
-            retry=retry_if_exception(is_settling),
-            wait=wait_fixed(0.2),
-            stop=stop_after_delay(TIMEOUT),
-            reraise=True,
-        )(call)
-
-    def _facts(self) -> TopicFacts:
-        bounds = self._watermarks(self._partitions())
-        return TopicFacts(
-            identity=self._asked_identity(),
-            low={partition: low for partition, (low, _) in bounds.items()},
-            high={partition: high for partition, (_, high) in bounds.items()},
-            retention_seconds=self._admin.retention_seconds(),
-        )
-
-    def _asked_identity(self) -> str:
-        try:
-            return self._admin.identity()
-        except KafkaException as error:
-            raise self._unavailable(error) from error
-
-    def _watermarks(self, partitions: list[int]) -> dict[tuple[str, int], tuple[int, int]]:
-        try:
-            return {
-                (self._topic, number): self._consumer.get_watermark_offsets(
-                    TopicPartition(self._topic, number), timeout=TIMEOUT
-                )
-                for number in partitions
-            }
-        except KafkaException as error:
-            raise self._unavailable(error) from error
-
     def _assign(self, partitions: list[int], offsets: Offsets) -> None:
-        bounds = self._watermarks(partitions)
+        bounds = self._view.watermarks(partitions)
         self._ends |= {partition: high for partition, (low, high) in bounds.items() if high > low}
         self._positions |= {partition: offsets.get(partition, 0) for partition in bounds}
         self.committed()
@@ -222,7 +174,7 @@ class KafkaSource:
         self._discover_at = self._clock() + DISCOVER_SECONDS
         try:
             self._check_identity()
-            added = [number for number in self._partitions() if (self._topic, number) not in self._positions]
+            added = [number for number in self._view.partitions() if (self._topic, number) not in self._positions]
             if added:
                 log.info("partitions were added", topic=self._topic, partitions=added)
                 self._assign(added, {})
@@ -235,7 +187,7 @@ class KafkaSource:
                 self._renew()
 
     def _check_identity(self) -> None:
-        identity = self._asked_identity()
+        identity = self._view.identity()
         if identity != self._identity:
             raise TopicRecreated(
                 f"topic {self._topic} was deleted and created again (id {identity}, it was {self._identity}): "
@@ -281,6 +233,4 @@ class KafkaSource:
         self._stored |= {(p.topic, p.partition): p.offset for p in partitions}
 
     def _unavailable(self, error: object) -> ServerUnavailable:
-        return ServerUnavailable(
-            f"Kafka at {self._address} cannot serve topic {self._topic} ({error}); start it, or set KINSTREAM_KAFKA"
-        )
+        return unavailable(self._config, self._topic, error)

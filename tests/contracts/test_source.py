@@ -394,14 +394,14 @@ def forsaken(client: Any, on_kafka: OnKafka, **more: Any) -> Any:
 def test_a_consumer_that_knows_no_broker_any_more_is_made_anew(
     kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.kafka.TIMEOUT", 0.3)
+    monkeypatch.setattr("consumer.topic.TIMEOUT", 0.3)
     on_kafka = OnKafka(kafka, topic)
     source = on_kafka.source()
     assert isinstance(source, KafkaSource)
     on_kafka.send(b"a", b"1")
     assert [record.value for record in read(source, 1)] == [b"1"]
     source._consumer.close()
-    source._consumer = forsaken(Consumer, on_kafka, **{"group.id": "g"})
+    source._consumer = source._view._consumer = forsaken(Consumer, on_kafka, **{"group.id": "g"})
     on_kafka.send(b"a", b"2")
     assert source.poll(1, 0.5).records == []
     for _ in range(2):
