@@ -12,6 +12,7 @@ from model.data.errors import DataError
 from model.data.groups import groups_of, pairs_of, products_of
 
 TRAIN = ("train",)
+HELD_OUT_SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,14 @@ def split_by_group(dataset: Dataset, fractions: Mapping[str, float], seed: int) 
         filled[split] += len(ids)
         result |= dict.fromkeys(ids, split)
     return result
+
+
+def held_out(dataset: Dataset, share: float) -> set[str]:
+    """The products that are kept for a test, of a set whose pairs do not say so: always the same ones for a share."""
+    if not share:
+        return set()
+    split_of = split_by_group(dataset, {"train": 1 - share, "test": share}, HELD_OUT_SEED)
+    return {id for id, split in split_of.items() if split == "test"}
 
 
 def with_splits(dataset: Dataset, split_of: Mapping[str, str]) -> Dataset:

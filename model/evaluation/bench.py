@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.data.dataset import Dataset
 from model.data.readers import read_named
-from model.data.splits import split_by_group
+from model.data.splits import held_out
 from model.evaluation.evaluate import Say, Settings, benchmark, evaluate, with_baselines
 from model.evaluation.report import Report
 from model.runtime import OnnxEncoder
 
-TEST_SHARE, SPLIT_SEED = 0.2, 1
-"""Of a set without pairs: share of the products that are held out, and the seed of that split."""
+TEST_SHARE = 0.2
+"""Of the products of a set whose pairs do not say which ones no training may see."""
 
 
 def report_of(
@@ -36,16 +35,9 @@ def report_of(
     """
     encoders = {name: OnnxEncoder.load(folder) for name, folder in names_of(bundles).items()}
     zero_shot = [name for name, folder in names_of(bundles).items() if folder in baselines]
-    marks = [benchmark(dataset, held_out(dataset)) for dataset in (read_named(data, name) for name in sets)]
+    datasets = [read_named(data, name) for name in sets]
+    marks = [benchmark(dataset, [] if dataset.pairs else held_out(dataset, TEST_SHARE)) for dataset in datasets]
     return evaluate(with_baselines(encoders, zero_shot), marks, Settings(seed), say)
-
-
-def held_out(dataset: Dataset) -> list[str]:
-    """The products that no training may see, of a set whose pairs do not say so."""
-    if dataset.pairs:
-        return []
-    splits = split_by_group(dataset, {"train": 1 - TEST_SHARE, "test": TEST_SHARE}, SPLIT_SEED)
-    return [id for id, split in splits.items() if split == "test"]
 
 
 def names_of(bundles: Sequence[Path]) -> dict[str, Path]:

@@ -43,6 +43,8 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         splits: of its pairs, the matches and non-matches of which are learnt from.
         weight: how often beside other sources; each batch is of one source, whose products are hard for each other.
         views: also learn from products without a known partner, by two views of each; those of held out pairs never.
+        hold_out: share of the products, by whole groups, that is not learnt from, where pairs do not say which: those that
+            ``kinstream model evaluate`` asks are 0.2.
         apart: leave out every group with a product of a held out match, where train and test know the same products.
     """
 
@@ -57,6 +59,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     splits: tuple[str, ...] = ("train",)
     weight: Annotated[float, Meta(gt=0)] = 1.0
     views: bool = False
+    hold_out: Share = 0.0
     apart: bool = False
 
 

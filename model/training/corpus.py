@@ -15,6 +15,7 @@ from model.data.image_files import ImageFiles
 from model.data.items import Item, Items, items_of
 from model.data.mappings import SOURCES
 from model.data.readers import read_named, read_own
+from model.data.splits import held_out
 from model.training.config import Source, TrainConfig
 
 HELD_OUT = ("valid", "test", "test_rl", "test_cfm", "test_om")
@@ -100,7 +101,12 @@ def _items(dataset: Dataset, source: Source, first_group: int) -> Items:
     found = items_of([dataset], source.splits, held)
     sizes = Counter(found.groups)
     tested = _tested_groups(dataset, found, held) if source.apart else set()
-    kept = [at for at, group in enumerate(found.groups) if (source.views or sizes[group] > 1) and group not in tested]
+    hidden = held_out(dataset, source.hold_out)
+    kept = [
+        at
+        for at, (item, group) in enumerate(zip(found.items, found.groups, strict=True))
+        if (source.views or sizes[group] > 1) and group not in tested and item.product.id not in hidden
+    ]
     keys = {found.items[at].key for at in kept}
     negatives = {key: [other for other in found.negatives.get(key, ()) if other in keys] for key in keys}
     return Items([found.items[at] for at in kept], [first_group + found.groups[at] for at in kept], negatives)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from model.data.splits import held_out
 from model.training.config import (
     ConfigError,
     LossConfig,
@@ -18,6 +19,7 @@ from model.training.config import (
     recipe,
     recipes,
 )
+from model.training.corpus import read, read_source
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "training.md"
 
@@ -72,3 +74,14 @@ def test_a_configuration_survives_its_json() -> None:
     for name in recipes():
         config = recipe(name, {})
         assert msgspec.json.decode(msgspec.json.encode(config), type=TrainConfig) == config
+
+
+def test_what_is_held_out_is_not_learnt_from(config_of: Any, shop: Path) -> None:
+    config = config_of()
+    (source,) = config.sources
+    whole = read(config, shop).parts[0]
+    config = msgspec.structs.replace(config, sources=(msgspec.structs.replace(source, hold_out=0.25),))
+    learnt = {item.product.id for item in read(config, shop).parts[0].items}
+    hidden = held_out(read_source(shop, source), 0.25)
+    assert hidden
+    assert learnt == {item.product.id for item in whole.items} - hidden
