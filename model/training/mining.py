@@ -14,7 +14,8 @@ from model.network import ProductEncoder
 from model.training.batches import Collator, Read
 from model.training.encoding import NetworkEncoder
 
-FILE = "negatives.json"
+FILES = "negatives-*.json"
+"""The step that they were mined after is in the name; a run may go on from before the newest."""
 COUNT, NEIGHBOURS = 8, 20
 """Negatives of a product, and its neighbours among which they are looked for."""
 MARGIN = 0.05
@@ -38,18 +39,19 @@ def mine(network: ProductEncoder, collator: Collator, parts: Sequence[Items], re
 
 def save(folder: Path, mined: Mined) -> None:
     """Keep them."""
-    scratch = folder / f"{FILE}.part"
+    file = folder / FILES.replace("*", f"{mined.step:08d}")
+    scratch = file.with_suffix(".part")
     scratch.write_bytes(msgspec.json.encode(mined))
-    scratch.replace(folder / FILE)
+    scratch.replace(file)
 
 
 def load(folder: Path, done: int) -> Mined | None:
-    """Those that were mined last, if that was not after the step that a run goes on from."""
-    file = folder / FILE
-    if not file.is_file():
-        return None
-    mined = msgspec.json.decode(file.read_bytes(), type=Mined)
-    return mined if mined.step <= done else None
+    """Those that were mined last up to the step that a run goes on from."""
+    for file in sorted(folder.glob(FILES), reverse=True):
+        mined = msgspec.json.decode(file.read_bytes(), type=Mined)
+        if mined.step <= done:
+            return mined
+    return None
 
 
 def _of(encoder: NetworkEncoder, part: Items, read: Read) -> dict[str, list[str]]:
