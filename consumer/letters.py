@@ -18,7 +18,8 @@ log = structlog.get_logger(__name__)
 TIMEOUT = 10.0
 """Seconds that the brokers have to acknowledge a letter."""
 
-MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._MSG_TIMED_OUT)
+"""A client that never saw the topic waits for it until its time is up."""
 
 Report = Callable[[KafkaError | None, Message], None]
 
@@ -52,7 +53,7 @@ class Letters:
         try:
             ensure_topics(self._config, {self._topic: DEAD_LETTERS})
         except ProducerError as error:
-            log.warning("the dead-letter topic is gone and cannot be made again", reason=str(error))
+            log.warning("cannot see to it that there is a dead-letter topic", reason=str(error))
 
     def ping(self) -> None:
         """Ask the brokers for the topic.

@@ -20,6 +20,7 @@ from model.evaluation.ranking import Vectors
 from model.evaluation.report import PairRow, Report, SearchRow
 
 COLUMNS = 3
+TICKS = (1, 5, 10, 50)
 LARGEST_GROUPS = 10
 """Groups that have a colour of their own on the map; the others are grey."""
 
@@ -40,6 +41,7 @@ def recall_curves(report: Report, file: Path) -> None:
                 style = "--" if row.scope.baseline else "-"
                 panel.plot(report.cuts, row.curve, style, label=f"{row.scope.system}, {row.scope.modality}")
             panel.set(title=title, xlabel="k", ylabel="recall@k", xscale="log", ylim=(0, 1.02))
+            panel.set_xticks(TICKS, [str(k) for k in TICKS], minor=False)
             panel.legend(fontsize="small")
 
 

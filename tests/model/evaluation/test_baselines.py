@@ -52,6 +52,16 @@ def test_tfidf_learns_its_weights_from_all_products_and_not_from_the_query_alone
     assert few.scorer(["r"], ["b"])(ALL)[0, 0] > 1.2 * many.scorer(["r"], ["b"])(ALL)[0, 0]
 
 
+def test_tfidf_counts_a_repeated_piece_by_the_logarithm() -> None:
+    """One character each, no idf difference: weights are 1 and 1 + ln 3, cosine by hand."""
+    products = [Product(id="once", title="ab"), Product(id="thrice", title="abbb")]
+    weight = 1 + math.log(3)
+
+    score = TfidfRanker(TITLE, "char", (1, 1)).over(products).scorer(["once"], ["thrice"])(ALL)[0, 0]
+
+    assert score == pytest.approx((1 + weight) / math.sqrt(2 * (1 + weight**2)))
+
+
 def test_rows_of_a_scorer_are_those_of_the_queries() -> None:
     for system in lexical_baselines("en"):
         scorer = system.ranker.over(CATALOGUE).scorer(["g", "r"], ["r", "g", "b"])
