@@ -33,8 +33,9 @@ def report_of(
         DataError: a set is not there or damaged.
         ValueError: two bundles have one name.
     """
-    encoders = {name: OnnxEncoder.load(folder) for name, folder in names_of(bundles).items()}
-    zero_shot = [name for name, folder in names_of(bundles).items() if folder in baselines]
+    named = names_of(bundles)
+    encoders = {name: OnnxEncoder.load(folder) for name, folder in named.items()}
+    zero_shot = [name for name, folder in named.items() if folder in baselines]
     datasets = [read_named(data, name) for name in sets]
     marks = [benchmark(dataset, [] if dataset.pairs else held_out(dataset, TEST_SHARE)) for dataset in datasets]
     return evaluate(with_baselines(encoders, zero_shot), marks, Settings(seed), say)

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.network import ProductEncoder
+from model.runtime import IMAGE_INPUTS, TEXT_INPUTS
 
 OPSET = 20
 """The first with Gelu as one operator."""
-TEXT_INPUTS = ("input_ids", "attention_mask")
-IMAGE_INPUTS = ("pixel_values", "has_text", "has_image")
 SAMPLE_TOKENS = (9, 7, 2)
 """Lengths of the texts that the graph is traced with; only the number of dimensions is kept of them."""
 
