@@ -156,4 +156,6 @@ def _from_debezium(key: bytes | None, change: dict[str, Any]) -> Product | Delet
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """What a parser says, on one printable line: it may quote the event."""
+    printable = "".join(character if character.isprintable() else " " for character in str(error))
+    return " ".join(printable.split())[:200] or type(error).__name__

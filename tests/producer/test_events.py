@@ -130,6 +130,13 @@ def test_python_values_that_json_cannot_hold_are_refused(fields: Any, reason: st
     assert refused.value.reason == reason
 
 
+def test_a_reason_is_one_printable_line_even_if_a_parser_quotes_the_event() -> None:
+    event = {"specversion": "1.0", "id": "e", "s\x7four\u2028ce": "/shop", "type": "p.upserted", "data": {"id": "p1"}}
+    refused = refusal(None, json.dumps(event).encode(), [("content-type", b"application/cloudevents+json")])
+    assert refused.reason == "UnknownFormat"
+    assert str(refused).isprintable()
+
+
 def test_a_product_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         Product(id="p1").title = "x"  # type: ignore[misc]  # that is the test
