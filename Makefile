@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 unexport UV_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo test lint up down status bundle bench-main bench-engine chaos fuzz lock clean
+.PHONY: help setup setup-train demo test lint up down status bundle bench-main bench-engine bench-model chaos fuzz lock clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,9 @@ bench-main: setup bundle ## Measure the pipeline against its limits; the last li
 
 bench-engine: setup ## Measure the neighbour engine against others, 20 minutes at most; the last line is JSON.
 	@$(BIN)/python ops/bench/engine.py --plot docs/cost-model.svg --json .local/bench-engine.json
+
+bench-model: setup-train bundle ## Train the recipes unless that is done, an hour at most, and measure them; the last line is JSON.
+	@$(BIN)/python ops/bench/model_quality.py --json .local/bench-model.json --plots .local/bench-model
 
 CHAOS := SEED KILLS REDIS_FAULTS BROKER_FAULTS NETWORK_FAULTS MINUTES ONLY TIMES
 chaos: setup ## Break everything by the hundred, see that nothing is lost: KILLS=… REDIS_FAULTS=… MINUTES=…, or ONLY=flush.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -9,19 +10,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+WEIGHT_ONE = math.log(math.e - 1)
+"""Softplus of it is 1."""
+
 
 class FusionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How text and image become one.
 
     Attributes:
         kind: ``gated``, or ``concat``.
-        hidden: width of the hidden layer of ``concat``; ``gated`` has none.
+        hidden: width of the hidden layer, of the head of ``concat`` or the gate of ``gated``.
         modality_dropout: share of the products with both of which training hides one, either as often.
+        image_swap: share of the products with both that training shows the image of another product: an image is less
+            sure to tell what a product is than a text that says so, which training data known by heart do not show.
     """
 
     kind: Literal["concat", "gated"] = "gated"
-    hidden: int = 512
+    hidden: int = 128
     modality_dropout: float = 0.2
+    image_swap: float = 0.0
 
 
 class ModalityDropout(nn.Module):
@@ -45,6 +52,25 @@ class ModalityDropout(nn.Module):
         return has_text - hide_text, has_image - hide_image
 
 
+class ImageSwap(nn.Module):
+    """Gives some products the image of the one before them while training, where both have an image and the first a text.
+
+    Shape:
+        image float32 [n, width], has_text, has_image float32 [n, 1] -> float32 [n, width].
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, image: Tensor, has_text: Tensor, has_image: Tensor) -> Tensor:
+        """One draw a product."""
+        if not self.training or self.share == 0:
+            return image
+        able = has_text * has_image * has_image.roll(1, 0)
+        return torch.where((torch.rand_like(has_text) < self.share) & (able > 0), image.roll(1, 0), image)
+
+
 class ConcatFusion(nn.Module):
     """Concatenation and a projection head of two layers.
 
@@ -66,31 +92,37 @@ class ConcatFusion(nn.Module):
 
 
 class GatedFusion(nn.Module):
-    """A gate, learned from both, decides in each dimension how much comes from the text and how much from the image.
+    """A gate, learned from both, weighs the text and the image of each product; the vector is their weighted sum.
 
-    After Arevalo et al., "Gated Multimodal Units for Information Fusion" (2017), with unit projections in place of tanh, and
-    told what is missing. It starts as the plain mean of both projections, where a missing one adds nothing.
+    After Arevalo et al., "Gated Multimodal Units for Information Fusion" (2017), with unit projections in place of tanh, a
+    gate of two layers that is told what is missing, and one weight for each modality in place of one for each dimension:
+    how far a text or an image can be trusted is a matter of the whole of it. It starts as the plain sum of both
+    projections, where a missing one adds nothing.
 
     Shape:
         as ConcatFusion.
     """
 
-    def __init__(self, text_width: int, image_width: int, dim: int) -> None:
+    def __init__(self, text_width: int, image_width: int, dim: int, hidden: int) -> None:
         super().__init__()
+        self.text_norm, self.image_norm = nn.LayerNorm(text_width), nn.LayerNorm(image_width)
         self.text = projection(text_width, dim)
         self.image = projection(image_width, dim)
         self.no_text = nn.Parameter(torch.zeros(dim))
         self.no_image = nn.Parameter(torch.zeros(dim))
-        self.gate = nn.Linear(2 * dim + 2, dim)
-        nn.init.zeros_(self.gate.weight)
-        nn.init.zeros_(self.gate.bias)
+        last = nn.Linear(hidden, 2)
+        self.gate = nn.Sequential(nn.Linear(text_width + image_width + 2, hidden), nn.ReLU(), last)
+        nn.init.zeros_(last.weight)
+        nn.init.constant_(last.bias, WEIGHT_ONE)
 
     def forward(self, text: Tensor, image: Tensor, has_text: Tensor, has_image: Tensor) -> Tensor:
         """Fuse."""
+        text, image = self.text_norm(text), self.image_norm(image)
         words = _or(functional.normalize(self.text(text), dim=1, eps=1e-6), self.no_text, has_text)
         look = _or(functional.normalize(self.image(image), dim=1, eps=1e-6), self.no_image, has_image)
-        gate = torch.sigmoid(self.gate(torch.cat([words, look, has_text, has_image], dim=1)))
-        return gate * words + (1 - gate) * look
+        given = torch.cat([text * has_text, image * has_image, has_text, has_image], dim=1)
+        weights = functional.softplus(self.gate(given))
+        return weights[:, :1] * words + weights[:, 1:] * look
 
 
 Fusion: TypeAlias = ConcatFusion | GatedFusion
@@ -99,7 +131,7 @@ Fusion: TypeAlias = ConcatFusion | GatedFusion
 def fusion(config: FusionConfig, text_width: int, image_width: int, dim: int) -> Fusion:
     """The fusion that a config describes."""
     if config.kind == "gated":
-        return GatedFusion(text_width, image_width, dim)
+        return GatedFusion(text_width, image_width, dim, config.hidden)
     return ConcatFusion(text_width, image_width, dim, config.hidden)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model import pretrained
-from model.fusion import FusionConfig, ModalityDropout, fusion, projection
+from model.fusion import FusionConfig, ImageSwap, ModalityDropout, fusion, projection
 from model.image_encoders import ImageConfig, ImageEncoder
 from model.lexical import LexicalBranch, LexicalConfig
 from model.text_encoders import TextConfig, TransformerConfig, TransformerEncoder, shape_of, text_encoder
@@ -61,6 +61,7 @@ class ProductEncoder(nn.Module):
             self.image = ImageEncoder(config.image)
             self.fusion = fusion(config.fusion, self.text.width, self.image.width, config.dim)
             self.modality_dropout = ModalityDropout(config.fusion.modality_dropout)
+            self.image_swap = ImageSwap(config.fusion.image_swap)
         self.lexical: LexicalBranch | None = None
         if config.lexical is not None:
             self.lexical = LexicalBranch(config.lexical, self.text.vocabulary, config.dim)
@@ -80,7 +81,8 @@ class ProductEncoder(nn.Module):
         assert has_text is not None, "a network that reads images takes all five inputs"
         assert has_image is not None, "a network that reads images takes all five inputs"
         has_text, has_image = self.modality_dropout(has_text, has_image)
-        fused = self.fusion(self.text(input_ids, attention_mask), self.image(pixel_values), has_text, has_image)
+        image = self.image_swap(self.image(pixel_values), has_text, has_image)
+        fused = self.fusion(self.text(input_ids, attention_mask), image, has_text, has_image)
         return self._joined(fused, input_ids, attention_mask, has_text)
 
     def _joined(self, fused: Tensor, input_ids: Tensor, attention_mask: Tensor, has_text: Tensor | None) -> Tensor:
@@ -112,6 +114,8 @@ def build(config: NetworkConfig, cache: Path) -> ProductEncoder:
         network.text.read(source)
     if network.image is not None and config.image is not None and config.image.source:
         network.image.read(pretrained.locate(config.image.source, cache))
+    if network.image is not None:
+        network.image.to(memory_format=torch.channels_last)  # half the time of a convolution on a CPU
     return network
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
 from model.bundle import TextSpec
+from model.data.naming import Words
 from model.data.units import rewritten
 from model.text import product_text
 from producer.product import Attribute, Product
@@ -35,6 +37,9 @@ class Rates:
         poured: that the attributes go, in a random order and without names, to the end of the description.
         led: that the brand is written before the title.
         unit: that a size is written another way.
+        unsaid: that category and attributes are dropped together, of a title that names one of them.
+        unnamed: that the words by which it does go, too; no more than ``unsaid``.
+        rest: that a further word of such a title is dropped: by what little it says products must not be told by heart.
     """
 
     token: float = 0.3
@@ -44,6 +49,9 @@ class Rates:
     poured: float = 0.3
     led: float = 0.3
     unit: float = 0.6
+    unsaid: float = 1.0
+    unnamed: float = 0.5
+    rest: float = 0.9
 
 
 RATES = Rates()
@@ -53,8 +61,8 @@ def view(product: Product, random: np.random.Generator, strength: float, rates: 
     """A random view of a product's text; strength 0 is the product itself.
 
     Fields are dropped (never the title), attributes dropped or poured into the description, the brand repeated in the
-    title, words dropped and sizes rewritten. A product that would be left
-    without text is returned as it is. Image and facts stay.
+    title, words dropped and sizes rewritten. Where the title names category or attributes, both fields may go, and the
+    words that name them. A product that would be left without text is returned as it is. Image and facts stay.
 
     Args:
         product: cleaned or not.
@@ -70,7 +78,7 @@ def view(product: Product, random: np.random.Generator, strength: float, rates: 
     if strength == 0:
         return product
     dice = _Dice(random, strength, rates)
-    fewer = dice.fewer_fields(product)
+    fewer = dice.fewer_fields(dice.less_said(product))
     seen = msgspec.structs.replace(
         fewer,
         title=dice.text(dice.led(fewer)),
@@ -80,6 +88,12 @@ def view(product: Product, random: np.random.Generator, strength: float, rates: 
     return seen if product_text(seen, TextSpec()).strip() else product
 
 
+def _said(product: Product) -> Iterator[str]:
+    """What category and attributes say in words."""
+    yield product.category or ""
+    yield from (value for value in (product.attributes or {}).values() if isinstance(value, str))
+
+
 class _Dice:
     """The random choices of one view."""
 
@@ -87,6 +101,16 @@ class _Dice:
         self._random = random
         self._strength = strength
         self._rates = rates
+
+    def less_said(self, product: Product) -> Product:
+        """Without category and attributes, and maybe without the words of the title that say the same."""
+        title, said = product.title or "", Words.of(_said(product))
+        if not said.found_in(title):
+            return product
+        number = self._random.random() / self._strength
+        silent = self._fewer_words(said.out_of(title) or "") if number < self._rates.unnamed else title
+        less = msgspec.structs.replace(product, title=silent, category=None, attributes=None)
+        return less if number < self._rates.unsaid else product
 
     def fewer_fields(self, product: Product) -> Product:
         """Without some of the fields and attributes."""
@@ -107,6 +131,9 @@ class _Dice:
     def value(self, value: Attribute) -> Attribute:
         """Sizes in an attribute rewritten."""
         return rewritten(value, self._random, self._strength * self._rates.unit) if isinstance(value, str) else value
+
+    def _fewer_words(self, text: str) -> str:
+        return " ".join(word for word in text.split() if not self._does(self._rates.rest)) or text
 
     def _fewer_attributes(self, product: Product) -> Product:
         attributes = product.attributes or {}

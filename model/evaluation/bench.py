@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model.data.readers import read_named
 from model.data.splits import held_out
-from model.evaluation.evaluate import Say, Settings, benchmark, evaluate, with_baselines
+from model.evaluation.evaluate import Say, Settings, benchmarks, evaluate, with_baselines
 from model.evaluation.report import Report
 from model.runtime import OnnxEncoder
 
@@ -37,7 +37,11 @@ def report_of(
     encoders = {name: OnnxEncoder.load(folder) for name, folder in named.items()}
     zero_shot = [name for name, folder in named.items() if folder in baselines]
     datasets = [read_named(data, name) for name in sets]
-    marks = [benchmark(dataset, [] if dataset.pairs else held_out(dataset, TEST_SHARE)) for dataset in datasets]
+    marks = [
+        mark
+        for dataset in datasets
+        for mark in benchmarks(dataset, [] if dataset.pairs else held_out(dataset, TEST_SHARE))
+    ]
     return evaluate(with_baselines(encoders, zero_shot), marks, Settings(seed), say)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -12,12 +12,13 @@ from model.data.image_files import ImageFiles
 from model.evaluation.baselines import lexical_baselines
 from model.evaluation.bundles import BundleRanker, Encoder
 from model.evaluation.geometry import geometry
-from model.evaluation.measures import Measured, differences, language_means, measured, pair_row
+from model.evaluation.measures import Measured, differences, fusions, language_means, measured, pair_row
 from model.evaluation.pairs import score_pairs
 from model.evaluation.ranking import Modality, Space, System, VectorSpace, space_of
 from model.evaluation.report import GeometryRow, PairRow, Report, Scope
 from model.evaluation.retrieval import search
 from model.evaluation.tasks import Task, cluster_mates, one_catalogue, same_attributes, two_tables
+from model.evaluation.variants import VARIANTS, variant
 
 CUTS = tuple(range(1, 51))
 VALID = "valid"
@@ -30,11 +31,19 @@ SystemsFor = Callable[[Dataset], Sequence[System]]
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A data set and what is asked on it; ``pairs`` is the split that pair matching is measured on, None for none."""
+    """A data set and what is asked on it.
+
+    Attributes:
+        dataset: whose products a system sees.
+        tasks: the searches.
+        pairs: the split that pair matching is measured on; None for none.
+        variant: how the products are told; empty as the source tells them.
+    """
 
     dataset: Dataset
     tasks: Sequence[Task]
     pairs: str | None = None
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,22 @@ def benchmark(dataset: Dataset, held_out: Collection[str] = ()) -> Benchmark:
     split = NEW_CLUSTERS if NEW_CLUSTERS in splits else "test"
     ask = two_tables if dataset.sides else cluster_mates if dataset.clusters else one_catalogue
     return Benchmark(dataset, [ask(dataset, split)], split if VALID in splits else None)
+
+
+def benchmarks(dataset: Dataset, held_out: Collection[str] = ()) -> list[Benchmark]:
+    """What can be asked of a data set; where it is category and attribute of products with images, of each variant, too.
+
+    Of such a set a system sees only the products that are asked for.
+
+    Raises:
+        ValueError: there is nothing to ask.
+    """
+    plain = benchmark(dataset, held_out)
+    if dataset.pairs or dataset.images is None:
+        return [plain]
+    asked = {id: dataset.products[id] for task in plain.tasks for id in task.candidates}
+    told = (Benchmark(variant(dataset, name, asked), plain.tasks, variant=name) for name in VARIANTS)
+    return [replace(plain, dataset=replace(dataset, products=asked)), *told]
 
 
 def with_baselines(encoders: Mapping[str, Encoder], zero_shot: Collection[str] = ()) -> SystemsFor:
@@ -101,8 +126,8 @@ def evaluate(
     shapes: list[GeometryRow] = []
     for mark in benchmarks:
         for system, modality in _runs(systems(mark.dataset), mark.dataset):
-            say(f"{mark.dataset.name}: {system.name}, {modality}")
-            run = _Run(mark.dataset, system, modality, space_of(system, mark.dataset.products.values(), modality))
+            say(", ".join(filter(None, (f"{mark.dataset.name}: {system.name}", modality, mark.variant))))
+            run = _Run(mark, system, modality, space_of(system, mark.dataset.products.values(), modality))
             for task in mark.tasks:
                 searches += _searched(run, task, settings)
             if mark.pairs is not None:
@@ -117,6 +142,7 @@ def evaluate(
         geometry=shapes,
         differences=differences(searches, settings.seed, settings.resamples),
         languages=language_means([of.row for of in searches]),
+        fusions=fusions(searches, settings.seed, settings.resamples),
     )
 
 
@@ -134,7 +160,7 @@ def _runs(systems: Sequence[System], dataset: Dataset) -> Iterator[tuple[System,
 class _Run:
     """One system on one data set in one modality."""
 
-    dataset: Dataset
+    mark: Benchmark
     system: System
     modality: Modality
     space: Space
@@ -143,11 +169,12 @@ class _Run:
         return Scope(
             system=self.system.name,
             baseline=self.system.baseline,
-            dataset=self.dataset.name,
+            dataset=self.mark.dataset.name,
             task=task,
             split=split,
-            language=self.dataset.language,
+            language=self.mark.dataset.language,
             modality=self.modality,
+            variant=self.mark.variant,
         )
 
 
@@ -164,11 +191,11 @@ def _searched(run: _Run, task: Task, settings: Settings) -> Iterator[Measured]:
 
 
 def _matched(run: _Run, split: str, settings: Settings) -> PairRow:
-    valid, test = (score_pairs(run.dataset, name, run.space) for name in (VALID, split))
+    valid, test = (score_pairs(run.mark.dataset, name, run.space) for name in (VALID, split))
     return pair_row(run.scope("pairs", split), valid, test, VALID, settings.seed, settings.resamples)
 
 
 def _shaped(run: _Run, split: str) -> Iterator[GeometryRow]:
     """Only what makes vectors has a geometry."""
     if isinstance(run.space, VectorSpace):
-        yield GeometryRow(scope=run.scope("geometry", split), **geometry(run.dataset, split, run.space))
+        yield GeometryRow(scope=run.scope("geometry", split), **geometry(run.mark.dataset, split, run.space))

@@ -11,14 +11,15 @@ import numpy as np
 from model.evaluation import bootstrap
 from model.evaluation.bootstrap import Estimate, Statistic
 from model.evaluation.pairs import PairScores, average_precision, best_threshold, f1
-from model.evaluation.report import DifferenceRow, LanguageRow, PairRow, Scope, SearchRow, best
+from model.evaluation.report import DifferenceRow, FusionRow, LanguageRow, PairRow, Scope, SearchRow, best
 from model.evaluation.retrieval import Table, curve, figures
 from model.evaluation.tasks import WHOLE
 
 COMPARED = ("recall@1", "recall@10", "k99.5")
+ALONE = ("text", "image")
 BINS = 40
 
-Key = tuple[str, str, str, str]
+Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,7 @@ def pair_row(
 
 def differences(searches: Sequence[Measured], seed: int, resamples: int) -> list[DifferenceRow]:
     """Each system minus the baseline that is best in the figure, of whatever modality, on the same queries."""
-    groups: dict[Key, list[Measured]] = defaultdict(list)
-    for of in searches:
-        scope = of.row.scope
-        groups[scope.dataset, scope.task, scope.split, scope.subset].append(of)
+    groups = _by(searches, "dataset", "variant", "task", "split", "subset")
     return [
         _difference(of, _best(baselines, figure), figure, seed, resamples)
         for group in groups.values()
@@ -77,11 +75,28 @@ def differences(searches: Sequence[Measured], seed: int, resamples: int) -> list
     ]
 
 
+def fusions(searches: Sequence[Measured], seed: int, resamples: int) -> list[FusionRow]:
+    """Of each system that reads both: text and image together minus either alone, on the same queries."""
+    groups = _by(searches, "system", "dataset", "variant", "task", "split", "subset")
+    return [
+        FusionRow(
+            scope=both.row.scope,
+            alone=alone,
+            figure=figure,
+            difference=_minus(both, group[alone], figure, seed, resamples),
+        )
+        for found in groups.values()
+        if (both := (group := {of.row.scope.modality: of for of in found}).get("both"))
+        for alone in ALONE
+        for figure in COMPARED
+    ]
+
+
 def language_means(rows: Sequence[SearchRow]) -> list[LanguageRow]:
-    """Means over data sets; only rows of all queries, and none of splits with training data in them."""
+    """Means over data sets; only rows of all queries, none of variants, and none of splits with training data in them."""
     groups: dict[tuple[str, str, str], list[SearchRow]] = defaultdict(list)
     for row in rows:
-        if row.scope.subset == "all" and row.scope.split != WHOLE:
+        if row.scope.subset == "all" and not row.scope.variant and row.scope.split != WHOLE:
             groups[row.scope.language, row.scope.system, row.scope.modality].append(row)
     return [
         LanguageRow(
@@ -109,7 +124,18 @@ def _difference(of: Measured, other: Measured, figure: str, seed: int, resamples
         scope=of.row.scope,
         against=other.row.scope.system,
         figure=figure,
-        difference=bootstrap.difference(
-            figures(of.table)[figure], figures(other.table)[figure], len(of.table.answers), seed, resamples
-        ),
+        difference=_minus(of, other, figure, seed, resamples),
     )
+
+
+def _minus(of: Measured, other: Measured, figure: str, seed: int, resamples: int) -> Estimate:
+    first, second = figures(of.table)[figure], figures(other.table)[figure]
+    return bootstrap.difference(first, second, len(of.table.answers), seed, resamples)
+
+
+def _by(searches: Sequence[Measured], *fields: str) -> dict[Key, list[Measured]]:
+    """Those that agree in these fields of their scope."""
+    groups: dict[Key, list[Measured]] = defaultdict(list)
+    for of in searches:
+        groups[tuple(getattr(of.row.scope, field) for field in fields)].append(of)
+    return groups

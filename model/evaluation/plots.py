@@ -26,7 +26,7 @@ LARGEST_GROUPS = 10
 
 
 def recall_curves(report: Report, file: Path) -> None:
-    """Recall by k, one panel for each task and split, all queries; PNG or SVG by the file's suffix.
+    """Recall by k, one panel for each variant, task and split, all queries; PNG or SVG by the file's suffix.
 
     Raises:
         ValueError: the report has no search.
@@ -34,7 +34,8 @@ def recall_curves(report: Report, file: Path) -> None:
     groups: dict[str, list[SearchRow]] = defaultdict(list)
     for row in report.searches:
         if row.scope.subset == "all":
-            groups[f"{row.scope.dataset}, {row.scope.task}, {row.scope.split}"].append(row)
+            scope = row.scope
+            groups[", ".join(filter(None, (scope.dataset, scope.variant, scope.task, scope.split)))].append(row)
     with _panels(file, len(groups)) as panels:
         for panel, (title, rows) in zip(panels, groups.items(), strict=True):
             for row in rows:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from model.evaluation.bootstrap import Estimate
-from model.evaluation.report import Report, Scope, SearchRow
+from model.evaluation.report import DifferenceRow, FusionRow, Report, Scope, SearchRow
 
 SEARCH_FIGURES = ("recall@1", "recall@5", "recall@10", "recall@50", "hit@1", "mrr", "average_precision", "k99.5")
 WITH_INTERVAL = frozenset({"recall@1", "recall@10", "k99.5"})
@@ -28,8 +28,8 @@ class Grid:
 
 def grids(report: Report) -> list[Grid]:
     """All tables of a report, those without rows left out."""
-    found = [*_searches(report), _pairs(report), _geometry(report), _differences(report), _languages(report)]
-    return [grid for grid in found if grid.rows]
+    found = [*_searches(report), _fusions(report), _pairs(report), _geometry(report), _differences(report)]
+    return [grid for grid in (*found, _languages(report)) if grid.rows]
 
 
 def show(found: Sequence[Grid], console: Console) -> None:
@@ -76,7 +76,7 @@ def _title(row: SearchRow) -> str:
     scope = row.scope
     part = "" if scope.subset == "all" else f", {scope.subset} queries only"
     counts = f"{row.queries} queries, {row.matches} matches"
-    return f"{scope.dataset} ({scope.language}), {scope.task}, split {scope.split}{part}: {counts}"
+    return f"{_told(scope)} ({scope.language}), {scope.task}, split {scope.split}{part}: {counts}"
 
 
 def _figures(row: SearchRow) -> Iterator[str]:
@@ -84,6 +84,23 @@ def _figures(row: SearchRow) -> Iterator[str]:
         estimate = row.figures[name]
         digits = 0 if name == "k99.5" else 3
         yield _interval(estimate, digits) if name in WITH_INTERVAL else f"{estimate.value:.{digits}f}"
+
+
+def _fusions(report: Report) -> Grid:
+    columns = ["system", "data set", "split", "queries", "figure", "minus", "difference"]
+    rows = [
+        [
+            _name(row.scope),
+            _told(row.scope),
+            row.scope.split,
+            row.scope.subset,
+            row.figure,
+            f"{row.alone} alone",
+            _difference(row),
+        ]
+        for row in report.fusions
+    ]
+    return Grid("Text and image together, against either alone (95 % interval of the difference)", columns, rows)
 
 
 def _pairs(report: Report) -> Grid:
@@ -127,14 +144,14 @@ def _differences(report: Report) -> Grid:
     rows = [
         [
             row.scope.system,
-            row.scope.dataset,
+            _told(row.scope),
             row.scope.task,
             row.scope.split,
             row.scope.subset,
             row.scope.modality,
             row.figure,
             row.against,
-            _interval(row.difference, 0 if row.figure == "k99.5" else 3, "+"),
+            _difference(row),
         ]
         for row in report.differences
     ]
@@ -158,6 +175,15 @@ def _languages(report: Report) -> Grid:
 
 def _name(scope: Scope) -> str:
     return f"{scope.system} (baseline)" if scope.baseline else scope.system
+
+
+def _told(scope: Scope) -> str:
+    """The data set, and the variant if it is one."""
+    return f"{scope.dataset}, {scope.variant}" if scope.variant else scope.dataset
+
+
+def _difference(row: DifferenceRow | FusionRow) -> str:
+    return _interval(row.difference, 0 if row.figure == "k99.5" else 3, "+")
 
 
 def _interval(estimate: Estimate, digits: int = 3, sign: str = "") -> str:

@@ -20,6 +20,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         task: the protocol of a search, ``pairs`` or ``geometry``.
         split: of the data; no figure is of another.
         subset: ``all``, ``seen`` or ``unseen``: with or without a product that has a match in the training split.
+        variant: one of ``model.evaluation.variants``, by which the products were told; empty as the source tells them.
     """
 
     system: str
@@ -30,6 +31,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     modality: str
     subset: str = "all"
+    variant: str = ""
 
 
 class SearchRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +81,15 @@ class DifferenceRow(msgspec.Struct, frozen=True, kw_only=True):
     difference: Estimate
 
 
+class FusionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Text and image together minus one of them alone, in one figure of one system, over the same queries."""
+
+    scope: Scope
+    alone: str
+    figure: str
+    difference: Estimate
+
+
 class LanguageRow(msgspec.Struct, frozen=True, kw_only=True):
     """The mean of a system's figures over the data sets of a language, each counting once."""
 
@@ -101,6 +112,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     geometry: list[GeometryRow]
     differences: list[DifferenceRow]
     languages: list[LanguageRow]
+    fusions: list[FusionRow] = []
 
 
 def write_report(file: Path, report: Report) -> None:

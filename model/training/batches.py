@@ -18,11 +18,13 @@ from model.data.sampler import NONE, PairBatch, PairBatches
 from model.data.text_views import view
 from model.images import pixels
 from model.text import product_text
+from model.training.categories import Categories
 from model.training.config import TrainConfig
+from model.training.labels import Labels
 from producer.product import Product
 
-VIEWS, SOURCES = 1, 2
-"""Numbers of the dice that views and sources are drawn with, beside those of the sampler."""
+VIEWS, SOURCES, HIDDEN = 1, 2, 3
+"""Numbers of the dice that views, sources and hidden categories are drawn with, beside those of the sampler."""
 
 Inputs = dict[str, Tensor]
 Read = Callable[[Item], bytes | None]
@@ -31,11 +33,10 @@ Read = Callable[[Item], bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The rows of one step: anchors, as many positives, negatives; ``groups`` int64 [rows] and ``pairs`` of them."""
+    """The rows of one step: anchors, as many positives, negatives; what the network reads of them, and what is known."""
 
     inputs: Inputs
-    groups: Tensor
-    pairs: int
+    labels: Labels
 
 
 class Collator:
@@ -95,6 +96,7 @@ class Steps:
         config: TrainConfig,
         collator: Collator,
         read: Read,
+        categories: Categories,
         ranks: tuple[int, int] = (0, 1),
     ) -> None:
         """``parts`` are the items of each source; ``ranks`` is the number of this process and how many there are."""
@@ -102,6 +104,7 @@ class Steps:
         self._config = config
         self._collator = collator
         self._read = read
+        self._categories = categories
         self._rank, self._ranks = ranks
         self._batches = [self._of(part, config.seed + number) for number, part in enumerate(parts)]
         weights = np.array([source.weight for source in config.sources])
@@ -142,13 +145,15 @@ class Steps:
             yield self._filled(self._parts[number], batches, batch)
 
     def _filled(self, part: Items, batches: PairBatches, batch: PairBatch) -> Step:
-        random = batches.generator(batch.epoch, batch.step, VIEWS)
+        random, coins = (batches.generator(batch.epoch, batch.step, purpose) for purpose in (VIEWS, HIDDEN))
         rows = np.concatenate([batch.anchors, batch.positives, batch.negatives[batch.negatives != NONE]])
         items = [part.items[row] for row in rows]
-        products = [view(item.product, random, self._config.view_strength) for item in items]
-        groups = torch.tensor([part.groups[row] for row in rows])
+        seen = [self._categories.seen(item.product, coins) for item in items]
+        products = [view(product, random, self._config.view_strength) for product, _ in seen]
+        groups, categories = torch.tensor([part.groups[row] for row in rows]), torch.tensor([told for _, told in seen])
         images = [self._read(item) if self._collator.reads_images else None for item in items]
-        return Step(self._collator.inputs(products, images), groups, len(batch.anchors))
+        labels = Labels(groups, categories, len(batch.anchors))
+        return Step(self._collator.inputs(products, images), labels)
 
 
 def sliced(step: Step, size: int, device: torch.device) -> list[Inputs]:

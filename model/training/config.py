@@ -46,6 +46,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         hold_out: share of the products, by whole groups, that is not learnt from, where pairs do not say which: those that
             ``kinstream model evaluate`` asks are 0.2.
         apart: leave out every group with a product of a held out match, where train and test know the same products.
+        group_by: fields, ``attributes.NAME`` among them: products that agree in all of them are a group, in place of matches.
     """
 
     name: str = ""
@@ -61,6 +62,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     views: bool = False
     hold_out: Share = 0.0
     apart: bool = False
+    group_by: tuple[Annotated[str, Meta(pattern=r"^(title|brand|category|attributes\..+)$")], ...] = ()
 
 
 class LossConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +76,9 @@ class LossConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         hard_negatives: take one of the labelled or mined ones for each pair, for infonce.
         queue: keys that MoCo remembers.
         momentum: of the slow network of MoCo and BYOL.
+        category_weight: of a second task, to tell a product's category from its vector; 0 does without it.
+        category_field: that names the category: ``category``, or ``attributes.NAME``.
+        category_hidden: share of the products whose category is taken out of the text; only these are classified.
     """
 
     name: Objective = "infonce"
@@ -83,6 +88,9 @@ class LossConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hard_negatives: bool = True
     queue: Positive = 4096
     momentum: Share = 0.99
+    category_weight: Rate = 0.0
+    category_field: Annotated[str, Meta(pattern=r"^(category|attributes\..+)$")] = "category"
+    category_hidden: Annotated[float, Meta(gt=0, le=1)] = 0.5
 
 
 class OptimiserConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from model.data.mappings import SOURCES
 from model.data.readers import read_named, read_own
 from model.data.splits import held_out
 from model.training.config import Source, TrainConfig
+from producer.product import Product
 
 HELD_OUT = ("valid", "test", "test_rl", "test_cfm", "test_om")
 """Splits whose products are not learnt from."""
@@ -98,7 +99,7 @@ def _cleaned(dataset: Dataset) -> Dataset:
 def _items(dataset: Dataset, source: Source, first_group: int) -> Items:
     """Those of a source that may be learnt from; groups are numbered from ``first_group`` on."""
     held = tuple(split for split in HELD_OUT if split not in source.splits)
-    found = items_of([dataset], source.splits, held)
+    found = _grouped(items_of([dataset], source.splits, held), source.group_by)
     sizes = Counter(found.groups)
     tested = _tested_groups(dataset, found, held) if source.apart else set()
     hidden = held_out(dataset, source.hold_out)
@@ -110,6 +111,23 @@ def _items(dataset: Dataset, source: Source, first_group: int) -> Items:
     keys = {found.items[at].key for at in kept}
     negatives = {key: [other for other in found.negatives.get(key, ()) if other in keys] for key in keys}
     return Items([found.items[at] for at in kept], [first_group + found.groups[at] for at in kept], negatives)
+
+
+def _grouped(found: Items, fields: Sequence[str]) -> Items:
+    """With the groups that fields tell; a product that lacks one of the fields has a group of its own."""
+    if not fields:
+        return found
+    values = [tuple(_value(item.product, field) for field in fields) for item in found.items]
+    names = [of if all(of) else item.key for of, item in zip(values, found.items, strict=True)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return dataclasses.replace(found, groups=[numbers[name] for name in names])
+
+
+def _value(product: Product, field: str) -> str:
+    """The value of a field, empty if there is none."""
+    name, _, attribute = field.partition(".")
+    value = (product.attributes or {}).get(attribute) if attribute else getattr(product, name)
+    return "" if value is None else str(value)
 
 
 def _tested_groups(dataset: Dataset, found: Items, held: Sequence[str]) -> set[int]:

@@ -75,17 +75,26 @@ def gathered_pairs(own: Tensor, pairs: int) -> Tensor:
 
 
 def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Give every process the sum of all gradients: each has only what its own rows contributed."""
-    if size() == 1:
-        return
-    for parameter in parameters:
-        if parameter.requires_grad:
-            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            dist.all_reduce(gradient)
-            parameter.grad = gradient
+    """Give every process the sum of all gradients of the network: each has only what its own rows contributed."""
+    _join_gradients(parameters, 1)
+
+
+def mean_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Give every process the mean of all gradients of what takes the rows of all: each has the whole gradient already."""
+    _join_gradients(parameters, size())
 
 
 def wait() -> None:
     """Until every process is here."""
     if size() > 1:
         dist.barrier()
+
+
+def _join_gradients(parameters: Iterable[torch.nn.Parameter], divisor: int) -> None:
+    if size() == 1:
+        return
+    for parameter in parameters:
+        if parameter.requires_grad:
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            dist.all_reduce(gradient)
+            parameter.grad = gradient.div_(divisor)

@@ -19,6 +19,7 @@ from model.network import NetworkConfig, ProductEncoder, build
 from model.text import product_text
 from model.training import distributed, logbook, mining
 from model.training.batches import Collator, Step, Steps
+from model.training.categories import categories_of
 from model.training.checkpoints import Checkpoints
 from model.training.config import ConfigError, TrainConfig
 from model.training.corpus import Corpus, read
@@ -43,7 +44,7 @@ def train(config: TrainConfig, data: Path, out: Path, cache: Path, device: str =
 
     Raises:
         ConfigError: a part of the configuration cannot be had.
-        CheckpointError: ``out`` is of another configuration.
+        CheckpointError: ``out`` is of another configuration, or of data with other categories.
         DataError, FetchError: data or pretrained weights cannot be had.
         Diverged: the loss is not finite.
     """
@@ -75,7 +76,9 @@ class Run:
         if self._corpus.validation:
             self._validate = Validation(self._corpus.validation, self._corpus.images, whole)
         self._whole = whole
-        self._trainer = Trainer(config, network, objective(config.loss, network, config.network.dim), device)
+        self._categories = categories_of(config, (item.product for item in self._corpus.items()))
+        minimised = objective(config.loss, network, config.network.dim, self._categories.names)
+        self._trainer = Trainer(config, network, minimised, device)
         self._checkpoints = Checkpoints(out / CHECKPOINTS)
 
     def go(self, quiet: bool) -> None:
@@ -124,7 +127,7 @@ class Run:
 
     def _steps(self, done: int) -> Iterator[Step]:
         ranks = distributed.rank(), distributed.size()
-        made = Steps(self._corpus.parts, self._config, self._collator, self._corpus.image, ranks)
+        made = Steps(self._corpus.parts, self._config, self._collator, self._corpus.image, self._categories, ranks)
         found = mining.load(self._out, done) if self._config.mine_every else None
         if found is not None:
             made.mine(found.negatives)

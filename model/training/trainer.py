@@ -72,12 +72,11 @@ class Trainer:
         """
         self._network.train()
         chunks = sliced(step, self._config.chunk, self._device)
-        slow = self._slow_vectors(chunks, step.pairs)
-        groups = distributed.gathered_pairs(step.groups.to(self._device), step.pairs)
-        pairs = len(distributed.gathered(step.groups[: step.pairs].to(self._device)))
+        slow = self._slow_vectors(chunks, step.labels.pairs)
+        labels = step.labels.everywhere(self._device)
 
         def loss_of(own: Tensor) -> Tensor:
-            return self._objective(distributed.gathered_pairs(own, step.pairs), slow, groups, pairs)
+            return self._objective(distributed.gathered_pairs(own, step.labels.pairs), slow, labels)
 
         def embed(chunk: int) -> Tensor:
             with self._precision():
@@ -88,11 +87,11 @@ class Trainer:
         if not math.isfinite(loss):
             self._optimiser.zero_grad()
             raise Diverged(
-                f"the loss is {loss.item()} at step {number} (groups {step.groups[:8].tolist()} …): lower "
+                f"the loss is {loss.item()} at step {number} (groups {step.labels.groups[:8].tolist()} …): lower "
                 "optimiser.learning_rate or set precision=fp32, and start again; the last good checkpoint is kept"
             )
         self._update()
-        self._objective.stepped(self._network, slow, groups, pairs, number / self._config.steps)
+        self._objective.stepped(self._network, slow, labels, number / self._config.steps)
         return loss.item()
 
     def state(self, step: int) -> Checkpoint:
@@ -134,7 +133,8 @@ class Trainer:
 
     def _update(self) -> None:
         trained = [parameter for group in self._optimiser.param_groups for parameter in group["params"]]
-        distributed.sum_gradients(trained)
+        distributed.sum_gradients(self._network.parameters())
+        distributed.mean_gradients(self._objective.extra.parameters())
         self._scaler.unscale_(self._optimiser)
         torch.nn.utils.clip_grad_norm_(trained, self._config.optimiser.clip)
         self._scaler.step(self._optimiser)

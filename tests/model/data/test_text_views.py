@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 import numpy as np
 import pytest
@@ -44,13 +46,13 @@ def text_of(product: Product) -> str:
 
 def views(product: Product, strength: float = 1.0, number: int = 200, **rates: float) -> list[Product]:
     random = np.random.default_rng(0)
-    chosen = Rates(**{**dict.fromkeys(("token", "code", "field", "attribute", "poured", "led", "unit"), 0.0), **rates})
+    chosen = Rates(**{**dict.fromkeys(Rates.__dataclass_fields__, 0.0), **rates})
     return [view(product, random, strength, chosen) for _ in range(number)]
 
 
 @given(PRODUCTS, st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_a_view_of_a_text_is_never_empty(product: Product, seed: int, strength: float) -> None:
-    seen = view(product, np.random.default_rng(seed), strength, Rates(*[1.0] * 7))
+    seen = view(product, np.random.default_rng(seed), strength, Rates(*[1.0] * 10))
 
     assert bool(text_of(seen).strip()) == bool(text_of(product).strip()) or not text_of(product).strip()
     assert (seen.id, seen.image, seen.price) == (product.id, product.image, product.price)
@@ -105,6 +107,31 @@ def test_attributes_are_dropped_or_poured_in_any_order() -> None:
         f"{SHOE.description} 250 g red",
     }
     assert all(product.attributes == {"new": True} for product in poured)
+
+
+def test_category_and_attributes_go_together_and_then_the_words_of_the_title() -> None:
+    seen = views(SHOE, unsaid=0.8, unnamed=0.5)
+
+    told = Counter((product.title, product.category, product.attributes is None) for product in seen)
+    silent = ("size 42 model AX-100 by the sea", None, True)
+    assert {**told}.keys() == {(SHOE.title, SHOE.category, False), (SHOE.title, None, True), silent}
+    assert told[silent] / len(seen) == pytest.approx(0.5, abs=0.12)
+    assert told[SHOE.title, SHOE.category, False] / len(seen) == pytest.approx(0.2, abs=0.1)
+    fewer = [product.title or "" for product in views(SHOE, unsaid=1.0, unnamed=1.0, rest=0.5)]
+    assert np.mean([len(title.split()) for title in fewer]) == pytest.approx(3.5, abs=0.3)
+    assert all(is_subsequence(title, silent[0]) and title for title in fewer)
+    half = views(SHOE, 0.5, unsaid=0.8, unnamed=0.5)
+    assert np.mean([product.category is None for product in half]) == pytest.approx(0.4, abs=0.12)
+
+
+def test_a_title_that_names_neither_keeps_them_and_draws_nothing() -> None:
+    plain = msgspec.structs.replace(SHOE, title="AX-100")
+    dice = np.random.default_rng(0)
+
+    assert view(plain, dice, 1.0, Rates(*[0.0] * 7, unsaid=1.0, unnamed=1.0)) == plain
+    without = np.random.default_rng(0)
+    view(plain, without, 1.0, Rates(*[0.0] * 10))
+    assert dice.random() == without.random()
 
 
 def test_the_brand_may_lead_the_title_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from model.training.batches import Collator, Steps
+from model.training.categories import categories_of
 from model.training.config import TrainConfig, from_file
+from model.training.corpus import read
 
 KINDS = ("camera", "kettle", "drill", "lamp", "router", "printer")
 COLOURS = ("black", "white", "silver", "red")
@@ -85,5 +89,37 @@ def config_of(shop: Path, words: Path, tmp_path: Path) -> Any:
 
     def make(**changes: Any) -> TrainConfig:
         return from_file(file, {name.replace("__", "."): value for name, value in changes.items()})
+
+    return make
+
+
+@pytest.fixture
+def stocked(shop: Path) -> Path:
+    """The shop, with the category of every product but each fifth."""
+    file = shop / "products.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    for number, row in enumerate(rows):
+        if number % 5:
+            row["category"] = next(kind for kind in KINDS if kind in row["title"])
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return shop
+
+
+@pytest.fixture
+def telling(config_of: Any) -> Callable[..., Any]:
+    """Makes a configuration that tells categories; the network has no dropout."""
+    fixed = {"loss__category_weight": 0.5, "network__text__dropout": 0.0}
+    return lambda **changes: config_of(**(fixed | changes))
+
+
+@pytest.fixture
+def steps_of(words: Path, stocked: Path) -> Callable[[TrainConfig], Steps]:
+    """Makes the steps of a training on the shop with categories."""
+
+    def make(config: TrainConfig) -> Steps:
+        corpus = read(config, stocked)
+        collator = Collator(Tokenizer.from_file(str(words / "tokenizer.json")), config.tokens, config.text, None)
+        categories = categories_of(config, [item.product for item in corpus.items()])
+        return Steps(corpus.parts, config, collator, lambda item: None, categories)
 
     return make

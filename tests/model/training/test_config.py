@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,20 @@ def test_what_is_held_out_is_not_learnt_from(config_of: Any, shop: Path) -> None
     hidden = held_out(read_source(shop, source), 0.25)
     assert hidden
     assert learnt == {item.product.id for item in whole.items} - hidden
+
+
+def test_fields_make_groups_and_what_lacks_one_stands_alone(config_of: Any, shop: Path) -> None:
+    config = config_of()
+    source = msgspec.structs.replace(config.sources[0], group_by=("brand", "title"), views=True)
+    part = read(msgspec.structs.replace(config, sources=(source,)), shop).parts[0]
+    sizes = Counter(part.groups)
+    told = {
+        (item.product.brand, item.product.title): group for item, group in zip(part.items, part.groups, strict=True)
+    }
+    assert all(sizes[group] == 1 for (brand, _), group in told.items() if brand is None)
+    by_brand = msgspec.structs.replace(source, group_by=("brand",))
+    part = read(msgspec.structs.replace(config, sources=(by_brand,)), shop).parts[0]
+    branded = {group for item, group in zip(part.items, part.groups, strict=True) if item.product.brand == "acme"}
+    alone = [group for item, group in zip(part.items, part.groups, strict=True) if not item.product.brand]
+    assert len(branded) == 1
+    assert len(set(alone)) == len(alone) > 0
