@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from model.bundle import TextSpec
 from model.checkpoint import CheckpointError
+from model.data.fields import value_of
 from model.losses.classification import UNKNOWN, classified
 from model.text import product_text
 from model.training.config import ConfigError, TrainConfig
@@ -44,7 +45,7 @@ class Categories:
         those are classified: the others have the category ``UNKNOWN``, and keep the network used to what it reads when it
         serves. A text that has nothing else keeps the field.
         """
-        number = self._numbers.get(_category(product, self._field), UNKNOWN)
+        number = self._numbers.get(value_of(product, self._field), UNKNOWN)
         if number == UNKNOWN:
             return product, UNKNOWN
         hide = random.random() < self._hidden
@@ -98,21 +99,13 @@ def categories_of(config: TrainConfig, products: Iterable[Product]) -> Categorie
     loss = config.loss
     if not loss.category_weight:
         return Categories((), loss.category_field, 0.0, config.text)
-    names = sorted({name for product in products if (name := _category(product, loss.category_field))})
+    names = sorted({name for product in products if (name := value_of(product, loss.category_field))})
     if len(names) < 2:
         raise ConfigError(
             f"loss.category_weight={loss.category_weight}, but {loss.category_field} of the products has {len(names)} "
             "values: set it to 0, or name sources with categories"
         )
     return Categories(names, loss.category_field, loss.category_hidden, config.text)
-
-
-def _category(product: Product, field: str) -> str:
-    """The name of the category; empty for none."""
-    if attribute := _attribute(field):
-        value = (product.attributes or {}).get(attribute)
-        return "" if value is None else str(value)
-    return product.category or ""
 
 
 def _without(product: Product, field: str) -> Product:

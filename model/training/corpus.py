@@ -10,6 +10,7 @@ from pathlib import Path
 from model.data.cleaning import clean
 from model.data.dataset import Dataset
 from model.data.errors import DataError
+from model.data.fields import value_of
 from model.data.groups import pairs_of
 from model.data.image_files import ImageFiles
 from model.data.items import Item, Items, items_of
@@ -17,7 +18,6 @@ from model.data.mappings import SOURCES
 from model.data.readers import read_named, read_own
 from model.data.splits import held_out
 from model.training.config import Source, TrainConfig
-from producer.product import Product
 
 HELD_OUT = ("valid", "test", "test_rl", "test_cfm", "test_om")
 """Splits whose products are not learnt from."""
@@ -117,17 +117,10 @@ def _grouped(found: Items, fields: Sequence[str]) -> Items:
     """With the groups that fields tell; a product that lacks one of the fields has a group of its own."""
     if not fields:
         return found
-    values = [tuple(_value(item.product, field) for field in fields) for item in found.items]
+    values = [tuple(value_of(item.product, field) for field in fields) for item in found.items]
     names = [of if all(of) else item.key for of, item in zip(values, found.items, strict=True)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return dataclasses.replace(found, groups=[numbers[name] for name in names])
-
-
-def _value(product: Product, field: str) -> str:
-    """The value of a field, empty if there is none."""
-    name, _, attribute = field.partition(".")
-    value = (product.attributes or {}).get(attribute) if attribute else getattr(product, name)
-    return "" if value is None else str(value)
 
 
 def _tested_groups(dataset: Dataset, found: Items, held: Sequence[str]) -> set[int]:
