@@ -29,7 +29,7 @@ def real_products(wanted: int) -> list[Product]:
 
 
 def _mixed() -> Iterator[Product]:
-    from products import fetch  # the demo's products  # noqa: PLC0415
+    from demo_products import fetch  # the demo's products  # noqa: PLC0415
 
     real = fetch(ROOT / ".local")
     chance = random.Random(1)
