@@ -34,8 +34,7 @@ def recall_curves(report: Report, file: Path) -> None:
     groups: dict[str, list[SearchRow]] = defaultdict(list)
     for row in report.searches:
         if row.scope.subset == "all":
-            scope = row.scope
-            groups[", ".join(filter(None, (scope.dataset, scope.variant, scope.task, scope.split)))].append(row)
+            groups[f"{row.scope.told}, {row.scope.task}, {row.scope.split}"].append(row)
     with _panels(file, len(groups)) as panels:
         for panel, (title, rows) in zip(panels, groups.items(), strict=True):
             for row in rows:

@@ -76,14 +76,14 @@ def _title(row: SearchRow) -> str:
     scope = row.scope
     part = "" if scope.subset == "all" else f", {scope.subset} queries only"
     counts = f"{row.queries} queries, {row.matches} matches"
-    return f"{_told(scope)} ({scope.language}), {scope.task}, split {scope.split}{part}: {counts}"
+    return f"{scope.told} ({scope.language}), {scope.task}, split {scope.split}{part}: {counts}"
 
 
 def _figures(row: SearchRow) -> Iterator[str]:
     for name in SEARCH_FIGURES:
         estimate = row.figures[name]
         digits = 0 if name == "k99.5" else 3
-        yield _interval(estimate, digits) if name in WITH_INTERVAL else f"{estimate.value:.{digits}f}"
+        yield interval(estimate, digits) if name in WITH_INTERVAL else f"{estimate.value:.{digits}f}"
 
 
 def _fusions(report: Report) -> Grid:
@@ -91,7 +91,7 @@ def _fusions(report: Report) -> Grid:
     rows = [
         [
             _name(row.scope),
-            _told(row.scope),
+            row.scope.told,
             row.scope.split,
             row.scope.subset,
             row.figure,
@@ -113,8 +113,8 @@ def _pairs(report: Report) -> Grid:
             row.scope.modality,
             str(row.pairs),
             str(row.matches),
-            _interval(row.figures["f1"]),
-            _interval(row.figures["average_precision"]),
+            interval(row.figures["f1"]),
+            interval(row.figures["average_precision"]),
             f"{row.threshold:.3f}",
             row.threshold_split,
         ]
@@ -144,7 +144,7 @@ def _differences(report: Report) -> Grid:
     rows = [
         [
             row.scope.system,
-            _told(row.scope),
+            row.scope.told,
             row.scope.task,
             row.scope.split,
             row.scope.subset,
@@ -177,15 +177,11 @@ def _name(scope: Scope) -> str:
     return f"{scope.system} (baseline)" if scope.baseline else scope.system
 
 
-def _told(scope: Scope) -> str:
-    """The data set, and the variant if it is one."""
-    return f"{scope.dataset}, {scope.variant}" if scope.variant else scope.dataset
-
-
 def _difference(row: DifferenceRow | FusionRow) -> str:
-    return _interval(row.difference, 0 if row.figure == "k99.5" else 3, "+")
+    return interval(row.difference, 0 if row.figure == "k99.5" else 3, "+")
 
 
-def _interval(estimate: Estimate, digits: int = 3, sign: str = "") -> str:
+def interval(estimate: Estimate, digits: int = 3, sign: str = "") -> str:
+    """A figure and its interval."""
     value, low, high = (f"{number:{sign}.{digits}f}" for number in (estimate.value, estimate.low, estimate.high))
     return f"{value} [{low}, {high}]"

@@ -33,6 +33,11 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     subset: str = "all"
     variant: str = ""
 
+    @property
+    def told(self) -> str:
+        """The data set, and the variant if it is one."""
+        return f"{self.dataset}, {self.variant}" if self.variant else self.dataset
+
 
 class SearchRow(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of a search; ``curve`` is the recall at each k of the report's ``cuts``."""

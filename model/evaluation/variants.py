@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-import msgspec
+from msgspec.structs import replace as changed
 
 from model.data.dataset import Dataset
+from model.data.fields import value_of
 from model.data.naming import Words
 from producer.events import Product
 
@@ -39,11 +40,11 @@ def variant(dataset: Dataset, name: str, ids: Collection[str], attribute: str = 
     products = {id: _titled(dataset.products[id]) for id in ids}
     if name != TITLES:
         said = Words.of(value for product in dataset.products.values() for value in _values(product, attribute))
-        products = {id: _replaced(product, title=said.out_of(product.title or "")) for id, product in products.items()}
+        products = {id: changed(product, title=said.out_of(product.title or "")) for id, product in products.items()}
     if name == HALF_TEXT:
-        products |= {id: _replaced(products[id], title=None) for id in half(products, f"{seed} text")}
+        products |= {id: changed(products[id], title=None) for id in half(products, f"{seed} text")}
     if name == HALF_IMAGE:
-        products |= {id: _replaced(products[id], image=None) for id in half(products, f"{seed} image")}
+        products |= {id: changed(products[id], image=None) for id in half(products, f"{seed} image")}
     return replace(dataset, products=products)
 
 
@@ -54,15 +55,10 @@ def half(ids: Collection[str], seed: str) -> list[str]:
 
 
 def _titled(product: Product) -> Product:
-    return _replaced(product, brand=None, category=None, attributes=None, description=None)
-
-
-def _replaced(product: Product, **fields: str | None) -> Product:
-    return msgspec.structs.replace(product, **fields)
+    return changed(product, brand=None, category=None, attributes=None, description=None)
 
 
 def _values(product: Product, attribute: str) -> Iterator[str]:
     yield from (product.category or "").split(" > ")
-    value = (product.attributes or {}).get(attribute)
-    if value:
-        yield str(value)
+    if value := value_of(product, f"attributes.{attribute}"):
+        yield value

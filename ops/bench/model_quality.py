@@ -106,10 +106,9 @@ def _measure(names: Sequence[str], quick: bool, data: Path, plots: Path | None) 
         show(grids(report), console)
         if plots is not None:
             plot(report, bundle, SETS[name][0], data, plots / name)
-    if "english" in names:
-        told.print("english: speed …")
-        bundle = _bundle("english", quick, data)
-        measured.races = races(bundle, MINILM, data, TRIAL_ROUNDS if quick else ROUNDS)
+        if name == "english":
+            told.print("english: speed …")
+            measured.races = races(bundle, MINILM, data, TRIAL_ROUNDS if quick else ROUNDS)
     return measured
 
 

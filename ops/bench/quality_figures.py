@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from encoder_speed import Race
 
 from model.evaluation.bootstrap import Estimate
-from model.evaluation.rendering import Grid
+from model.evaluation.rendering import Grid, interval
 from model.evaluation.report import SMALLER_IS_BETTER, DifferenceRow, FusionRow, Report, SearchRow, best
 from model.evaluation.variants import PLAIN
 
@@ -151,9 +151,3 @@ def _by_modality_cells(rows: Sequence[SearchRow]) -> Iterator[str]:
 def _gain_cells(rows: Sequence[FusionRow]) -> Iterator[str]:
     found = {row.alone: row.difference for row in rows}
     yield from (interval(found[modality], sign="+") for modality in ALONE)
-
-
-def interval(estimate: Estimate, digits: int = 3, sign: str = "") -> str:
-    """A figure and its interval."""
-    value, low, high = (f"{number:{sign}.{digits}f}" for number in (estimate.value, estimate.low, estimate.high))
-    return f"{value} [{low}, {high}]"

@@ -28,11 +28,10 @@ from rich.console import Console
 from model.data.readers import read_named
 from model.data.splits import held_out
 from model.errors import ModelError
-from model.evaluation.bootstrap import Estimate
 from model.evaluation.bundles import BundleRanker
 from model.evaluation.evaluate import Benchmark, benchmark, evaluate, with_baselines
 from model.evaluation.ranking import System
-from model.evaluation.rendering import Grid, show
+from model.evaluation.rendering import Grid, interval, show
 from model.evaluation.report import DifferenceRow, Report, SearchRow
 from model.evaluation.variants import PLAIN, TITLES, variant
 from model.runtime import OnnxEncoder
@@ -161,7 +160,7 @@ def shops_grid(report: Report) -> Grid:
     systems = dict.fromkeys(row.scope.system for row in rows)
     found = {(row.scope.system, row.scope.dataset): row for row in rows}
     cells = [
-        [system, *(_shown(found[system, shop].figures[name]) for shop in shops for name in FIGURES)]
+        [system, *(interval(found[system, shop].figures[name]) for shop in shops for name in FIGURES)]
         for system in systems
     ]
     columns = [f"{shop} {name}" for shop in shops for name in FIGURES]
@@ -173,10 +172,10 @@ def tasks_grid(report: Report) -> Grid:
     columns = ["asked on", "second task", *FIGURES, *(f"{name}, change" for name in FIGURES)]
     cells = [
         [
-            asked_on(row),
+            row.scope.told,
             row.scope.system,
-            *(_shown(row.figures[name]) for name in FIGURES),
-            *(_shown(change.difference, "+") if change else "" for change in _changes(report, row)),
+            *(interval(row.figures[name]) for name in FIGURES),
+            *(interval(change.difference, sign="+") if change else "" for change in _changes(report, row)),
         ]
         for row in _whole(report)
     ]
@@ -188,13 +187,8 @@ def figures(report: Report) -> dict[str, dict[str, dict[str, float]]]:
     found: dict[str, dict[str, dict[str, float]]] = {}
     for row in _whole(report):
         values = {name: round(row.figures[name].value, 4) for name in FIGURES}
-        found.setdefault(asked_on(row), {})[row.scope.system] = values
+        found.setdefault(row.scope.told, {})[row.scope.system] = values
     return found
-
-
-def asked_on(row: SearchRow) -> str:
-    """The data set, and how its products are told where that is not as the source does."""
-    return ", ".join(filter(None, (row.scope.dataset, row.scope.variant)))
 
 
 def _whole(report: Report) -> list[SearchRow]:
@@ -204,11 +198,6 @@ def _whole(report: Report) -> list[SearchRow]:
 def _changes(report: Report, row: SearchRow) -> list[DifferenceRow | None]:
     found = {change.figure: change for change in report.differences if change.scope == row.scope}
     return [found.get(name) for name in FIGURES]
-
-
-def _shown(estimate: Estimate, sign: str = "") -> str:
-    value, low, high = (f"{number:{sign}.3f}" for number in (estimate.value, estimate.low, estimate.high))
-    return f"{value} [{low}, {high}]"
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from encoder_speed import Race, race
-from quality_figures import figures, interval, modalities, outcome, speeds, verdicts
+from quality_figures import figures, modalities, outcome, speeds, verdicts
 
 from model.evaluation.bootstrap import Estimate
+from model.evaluation.rendering import interval
 from model.evaluation.report import DifferenceRow, FusionRow, Report, Scope, SearchRow
 from model.evaluation.variants import PLAIN, TITLES
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -20,6 +26,37 @@ from model.training.corpus import read
 KINDS = ("camera", "kettle", "drill", "lamp", "router", "printer")
 COLOURS = ("black", "white", "silver", "red")
 PRODUCTS = 60
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Callable[[TrainConfig, Path, Path], None]:
+    """Begins a training in a process of its own, which SIGKILL ends before step 7."""
+
+    def begin(config: TrainConfig, data: Path, out: Path) -> None:
+        script = textwrap.dedent(f"""
+            import os, signal, msgspec, torch
+            from pathlib import Path
+            from model.training import config, running, trainer
+            torch.set_num_threads(1)
+            learn = trainer.Trainer.entry
+            def dying(self, number, step):
+                if number == 7:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return learn(self, number, step)
+            trainer.Trainer.entry = dying
+            told = msgspec.json.decode({msgspec.json.encode(config)!r}, type=config.TrainConfig)
+            running.train(told, Path("{data}"), Path("{out}"), Path("{tmp_path}"), "cpu", quiet=True)
+        """)
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr
+
+    return begin
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import runpy
-import signal
 import subprocess
 import sys
 import textwrap
@@ -57,24 +56,11 @@ def test_it_learns_categories_beside_matches(telling: Any, stocked: Path, tmp_pa
     assert run._trainer.best > 0.8
 
 
-def test_a_run_that_was_killed_ends_as_one_that_was_not(telling: Any, stocked: Path, tmp_path: Path) -> None:
+def test_a_run_that_was_killed_ends_as_one_that_was_not(
+    telling: Any, stocked: Path, killed: Any, tmp_path: Path
+) -> None:
     config = telling(loss__name="moco", loss__queue=32)
-    script = textwrap.dedent(f"""
-        import os, signal, msgspec, torch
-        from pathlib import Path
-        from model.training import config, running, trainer
-        torch.set_num_threads(1)
-        learn = trainer.Trainer.entry
-        def dying(self, number, step):
-            if number == 7:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return learn(self, number, step)
-        trainer.Trainer.entry = dying
-        told = msgspec.json.decode({msgspec.json.encode(config)!r}, type=config.TrainConfig)
-        running.train(told, Path("{stocked}"), Path("{tmp_path / "cut"}"), Path("{tmp_path}"), "cpu", quiet=True)
-    """)
-    done = subprocess.run([sys.executable, "-c", script], env=alone(), capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed(config, stocked, tmp_path / "cut")
     for name in ("cut", "whole"):
         train(config, stocked, tmp_path / name, tmp_path, "cpu", quiet=True)
     one, other = state_of(tmp_path / "whole"), state_of(tmp_path / "cut")

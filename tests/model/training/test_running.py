@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -78,25 +77,9 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(
     assert steps == list(range(1, 13))
 
 
-def test_a_run_that_was_killed_goes_on(config_of: Any, shop: Path, tmp_path: Path) -> None:
-    script = textwrap.dedent(f"""
-        import os, signal
-        from pathlib import Path
-        from model.training import config, running, trainer
-        learn = trainer.Trainer.entry
-        def dying(self, number, step):
-            if number == 7:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return learn(self, number, step)
-        trainer.Trainer.entry = dying
-        shop, out = Path("{shop}"), Path("{tmp_path / "run"}")
-        running.train(config.from_file(Path("{tmp_path / "training.toml"}"), {{}}), shop, out,
-                      Path("{tmp_path}"), "cpu", quiet=True)
-    """)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+def test_a_run_that_was_killed_goes_on(config_of: Any, shop: Path, killed: Any, tmp_path: Path) -> None:
     config = config_of()
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed(config, shop, tmp_path / "run")
     assert Checkpoints(tmp_path / "run" / CHECKPOINTS).newest(config.fingerprint()).step == 4  # type: ignore[union-attr]
     train(config, shop, tmp_path / "run", tmp_path, "cpu", quiet=True)
     assert [entry.step for entry in logbook.read(tmp_path / "run" / "log.csv")] == list(range(1, 13))
