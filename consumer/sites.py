@@ -10,26 +10,32 @@ from __future__ import annotations
 
 import heapq
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consumer import kernels, table
 from consumer.arrays import larger, resize
-from consumer.kernels import CHUNK, Journal, Rows
+from consumer.kernels import BEFORE, CHUNK, HEADER, STAMP, TESTED, Journal, Pool, Rows
 from consumer.ports import Index
+from consumer.reserved import Reserved
 from consumer.types import Arrays, Slots, Vectors
 
+EVERY = 32
+"""One in so many sites is a beacon: it is in the index, and walks begin there."""
+LEAST_BEACONS = 2048
+"""Of smaller catalogues all are."""
+WIDE = 120
+"""Beacons from which a second look begins, and one for a short list or a free vector; others begin with a list full."""
 FURTHER = 30
-"""Hits beyond a full list, for joins in thinly settled places."""
-FREE = 90
-"""Hits that a search for a free vector asks for at least: the wider it looks, the less it misses."""
+"""Sites beyond a full list that a walk may go through."""
 LONELY = 3
-"""A newcomer on fewer lists is searched for once more, and wider: a walk may never reach a small, far-off group."""
-WIDE = 400
-"""Hits of that search."""
-OUTLYING = 32_768
+"""A newcomer on fewer lists is looked for once more, and becomes a beacon: a walk may never reach a small, far-off group."""
+OUTLYING = 4096
 """Lonely newcomers remembered at most, so that meeting them has a bounded cost."""
+FREE = 90
+"""Sites that a search for a free vector looks for at least: the wider it looks, the less it misses."""
 FIRST_CAPACITY = 1024
 MOST_GROWTH = 4096
 """Rows added at once at most: the system has to clear their memory while events wait."""
@@ -38,10 +44,7 @@ SPARSE = 3
 LAST_NUMBER = 2**31 - 2**24
 """Batches and joins are numbered by int32; from here on the numbers start again."""
 
-PER_ROW = Rows._fields.index("chunks")
-"""The first so many arrays of ``Rows`` have one row a site."""
-
-DURABLE = ("vectors", "near", "dist", "filled", "radius", "outlying")
+DURABLE = ("vectors", "near", "dist", "filled", "radius")
 """Of ``Rows``: the others can be made from these."""
 
 EMPTY: Slots = np.empty(0, np.int32)
@@ -57,12 +60,25 @@ class SiteGraph:
     def __init__(self, index: Index, dim: int, k: int, slack: int, capacity: int = FIRST_CAPACITY) -> None:
         self.k = k
         self.width = k + slack
+        self._wide = max(WIDE, self.width + 1)
         self.distances = 0
         self.visible = np.zeros(capacity, np.bool_)
+        self.beacon = np.zeros(capacity, np.bool_)
+        """In the index."""
+        self.outlying = np.zeros(capacity, np.bool_)
+        """Visible, and hardly listed when it came: the beginning of a group that a walk may never reach."""
+        self._pool = _pool(self.width + FURTHER)
         self._in_use = np.zeros(capacity, np.bool_)
         self._least = capacity
         self._index = index
-        self.rows = _rows(capacity, dim, self.width)
+        self._reserved = _reserved(dim, self.width)
+        self.rows = Rows(
+            **self._large(capacity),
+            hashes=np.zeros(capacity, np.int64),
+            pool=np.array([-1, 0], np.int32),
+            table=_table(capacity),
+        )
+        self.rows.head[:] = -1
         self._journal = _journal(capacity)
         self._free: list[int] = []
         """A heap: low rows are taken first, so that the arrays stay dense."""
@@ -84,9 +100,9 @@ class SiteGraph:
         """Begin a batch: what changes from here on is noted."""
         size = self._journal.size
         if max(size[2], size[3]) > LAST_NUMBER:
-            for stamps in (self.rows.tested, self._journal.stamp, self._journal.short_stamp):
+            for stamps in (self.rows.marks[:, TESTED], self.rows.lists[:, STAMP], self._journal.short_stamp):
                 stamps[:] = 0
-            size[2:] = 0
+            size[2:4] = 0
         size[:2] = 0
         size[2] += 1
 
@@ -124,9 +140,10 @@ class SiteGraph:
         self._leave(dropped, hidden)
         if len(placed):
             kernels.encode(self.rows, placed)
-        self.visible[shown] = True
-        self._index.add(shown, self.rows.vectors[shown])
-        self._search_and_join(shown, placed)
+        self._show(shown, True)
+        self._mark(shown if self._index.exhaustive else shown[self.rows.hashes[shown] % EVERY == 0])
+        self._top_up()
+        self._arrive(shown, placed)
         self._in_use[dropped] = False
         for row in dropped.tolist():
             heapq.heappush(self._free, row)
@@ -149,7 +166,17 @@ class SiteGraph:
 
     def search(self, vectors: Vectors, k: int) -> Slots:
         """The nearest visible sites of free vectors [n, dim]: sites [n, k] padded with -1."""
-        return self._index.search(vectors, max(k, FREE))[:, :k]
+        hits = np.empty((len(vectors), k), np.int32)
+        kernels.explore(
+            self.rows,
+            self._journal,
+            vectors,
+            self._entries(vectors, self._wide),
+            self.visible,
+            _pool(max(k, FREE)),
+            hits,
+        )
+        return hits
 
     def measure(self, sites: Slots) -> NDArray[np.float32]:
         """Squared distances [n, rows] of sites [n] from every visible site; infinity for all other rows."""
@@ -192,29 +219,35 @@ class SiteGraph:
         Raises:
             OSError: the file could not be written.
         """
-        used = slice(self._used)
-        arrays = {name: getattr(self.rows, name)[used] for name in DURABLE}
-        flags = {"visible": self.visible[used], "in_use": self._in_use[used]}
-        return arrays | flags | {"labels": self._index.save(index_file)}
+        arrays = self._durable() | {"visible": self.visible, "in_use": self._in_use}
+        return {name: array[: self._used] for name, array in arrays.items()} | {"labels": self._index.save(index_file)}
 
     def restore(self, arrays: Arrays, index_file: Path) -> None:
         """Take over, while empty, what save() wrote and returned; an array that an older version did not write stays zero."""
         used = len(arrays["in_use"])
         self._resize(max(self.capacity, used))
         self._used = used
-        for name in arrays.keys() & DURABLE:
-            getattr(self.rows, name)[: self._used] = arrays[name]
+        for name, array in self._durable().items():
+            if name in arrays:
+                array[: self._used] = arrays[name]
         self.visible[: self._used], self._in_use[: self._used] = arrays["visible"], arrays["in_use"]
+        self._journal.size[4] = self.visible.sum()
         self._free = np.flatnonzero(~arrays["in_use"]).tolist()
         sites = np.flatnonzero(arrays["in_use"]).astype(np.int32)
         self._derive(sites)
         self._watch(sites)
+        self.beacon[np.flatnonzero(arrays["labels"] >= 0)] = True
         self._index.load(index_file, arrays["labels"], self.rows.vectors)
 
     def nbytes(self) -> int:
         """Bytes of all arrays but the vectors."""
-        arrays = (*self.rows[1:], *self._journal, self.visible, self._in_use)
-        return sum(array.nbytes for array in arrays)
+        rows = self.rows  # vectors left out, and views of the others
+        large = (rows.codes, rows.lists, rows.chunks, rows.hashes, rows.pool, rows.table)
+        return sum(a.nbytes for a in (*large, *self._journal, self.visible, self.beacon, self.outlying, self._in_use))
+
+    def _durable(self) -> Arrays:
+        """What else a site has can be made from these."""
+        return {name: getattr(self.rows, name) for name in DURABLE} | {"outlying": self.outlying}
 
     def _derive(self, sites: Slots) -> None:
         """Make codes, links, hashes and the table of sites [n] from vectors and lists."""
@@ -230,50 +263,71 @@ class SiteGraph:
         self._unbounded.difference_update(dropped.tolist())
         leaving = np.concatenate([dropped[self.visible[dropped]], hidden])
         kernels.leave_lists(self.rows, self._journal, leaving, self.k)
-        self.visible[leaving] = False
-        self.rows.outlying[leaving] = False
-        self._index.remove(leaving)
+        self._show(leaving, False)
+        beacons = leaving[self.beacon[leaving]]
+        self.beacon[leaving] = self.outlying[leaving] = False
+        self._index.remove(beacons)
 
-    def _search_and_join(self, shown: Slots, placed: Slots) -> None:
+    def _show(self, sites: Slots, visible: bool) -> None:
+        """Let sites [n] be visible, or no longer."""
+        self.visible[sites] = visible
+        self._journal.size[4] += len(sites) if visible else -len(sites)
+
+    def _arrive(self, shown: Slots, placed: Slots) -> None:
+        """Find the lists of sites that came, were shown or fell short, and offer those that are shown to all others."""
         short = self._journal.short[: self._journal.size[1]]
         others = {*placed.tolist(), *short.tolist()}.difference(shown.tolist())
-        targets = np.array([*shown.tolist(), *sorted(others)], np.int32)
-        if not len(targets):
-            return
-        least, further = (len(self._index), 0) if self._index.exhaustive else (self.width + 1, FURTHER)
-        hits = self._index.search(self.rows.vectors[targets], least + further)
-        kernels.set_lists(self.rows, self._journal, targets, hits, self.visible)
-        unbounded = np.array(sorted(self._unbounded), np.int32)
-        self._join(shown, hits[: len(shown)], least, unbounded)
+        self._search(shown, self.width + 1, joining=True)
+        self._search(np.array(sorted(others), np.int32), self._wide, joining=False)
         if not self._index.exhaustive:
-            self._find_lonely(shown[self.rows.degree[shown] < LONELY])
-        self._watch(np.concatenate([targets, unbounded]))
+            self._find_lonely(self._lonely(shown))
+
+    def _lonely(self, sites: Slots) -> Slots:
+        """Those of sites [n] that hardly anybody lists."""
+        return sites[self.rows.degree[sites] < LONELY]
 
     def _find_lonely(self, sites: Slots) -> None:
-        """Search wider for sites [n] that hardly anybody lists."""
-        if not len(sites) or len(self._index) <= WIDE:
+        """Look again for sites [n], make them beacons, and compare those that are lonely still with all that were."""
+        if not len(sites) or len(self._index) <= self._wide:
             return
-        hits = self._index.search(self.rows.vectors[sites], WIDE)
-        kernels.set_lists(self.rows, self._journal, sites, hits, self.visible)
-        self._join(sites, hits, self.width + 1, EMPTY)
-        self._meet_outlying(sites)
+        self._search(sites, self._wide, joining=True)
+        outlying = np.flatnonzero(self.outlying[: self._used]).astype(np.int32)
+        self.outlying[sites[: OUTLYING - len(outlying)]] = True
+        lonely = self._lonely(sites)
+        self._mark(lonely[~self.beacon[lonely]])
+        met = np.full((len(lonely), self.width), NOBODY, np.int32)
+        kernels.nearest(self.rows, lonely, np.union1d(outlying, sites).astype(np.int32), met)
+        self._walk(lonely, met, joining=True)
 
-    def _meet_outlying(self, sites: Slots) -> None:
-        """Compare those of sites [n] that are lonely still with all that were when they came, and remember them all."""
-        outlying = np.flatnonzero(self.rows.outlying[: self._used]).astype(np.int32)
-        self.rows.outlying[sites[: OUTLYING - len(outlying)]] = True
-        lonely = sites[self.rows.degree[sites] < LONELY]
-        if len(lonely):
-            others = np.union1d(outlying, sites).astype(np.int32)
-            hits = np.full((len(lonely), self.width), NOBODY, np.int32)
-            kernels.nearest(self.rows, lonely, others, hits)
-            self._join(lonely, hits, self.width, EMPTY)
-
-    def _join(self, sites: Slots, hits: Slots, least: int, unbounded: Slots) -> None:
+    def _search(self, sites: Slots, entries: int, *, joining: bool) -> None:
+        """Make the lists of sites [n] anew, from so many entries each; when they are joining, others may name them."""
         if len(sites):
-            self.distances += kernels.join(
-                self.rows, self._journal, sites, hits, least, unbounded, self.visible, self.k
-            )
+            self._walk(sites, self._entries(self.rows.vectors[sites], entries), joining=joining)
+
+    def _walk(self, sites: Slots, entries: Slots, *, joining: bool) -> None:
+        unbounded = np.array(sorted(self._unbounded), np.int32)
+        begun = np.hstack([entries, np.tile(unbounded, (len(sites), 1))])
+        self.distances += kernels.arrive(
+            self.rows, self._journal, sites, joining, begun, self.visible, self.k, self._pool
+        )
+        self._watch(np.concatenate([sites, unbounded]))
+
+    def _entries(self, vectors: Vectors, most: int) -> Slots:
+        """Sites [n, m] from which to walk to vectors [n, dim]: the nearest beacons, or everybody where all shall be met."""
+        if self._index.exhaustive:
+            return np.tile(np.flatnonzero(self._in_use).astype(np.int32), (len(vectors), 1))
+        return self._index.search(vectors, most)
+
+    def _mark(self, sites: Slots) -> None:
+        """Make visible sites [n] beacons."""
+        self.beacon[sites] = True
+        self._index.add(sites, self.rows.vectors[sites])
+
+    def _top_up(self) -> None:
+        """Small catalogues are all beacons."""
+        missing = min(int(self._journal.size[4]), LEAST_BEACONS) - len(self._index)
+        if missing > 0:
+            self._mark(np.flatnonzero(self.visible & ~self.beacon)[:missing].astype(np.int32))
 
     def _watch(self, sites: Slots) -> None:
         """Remember which of the sites have a list that names everybody."""
@@ -287,8 +341,10 @@ class SiteGraph:
         table.forget(self.rows, np.array([old], np.int32))
         kernels.move_row(self.rows, old, new)
         table.enter(self.rows, new)
-        if self.visible[old]:
+        if self.beacon[old]:
             self._index.rename(old, new)
+        for flags in (self.beacon, self.outlying):
+            flags[new], flags[old] = flags[old], False
         self.visible[new], self.visible[old] = self.visible[old], False
         self._in_use[new], self._in_use[old] = True, False
         if old in self._unbounded:
@@ -299,7 +355,7 @@ class SiteGraph:
         """Give back the rows from ``capacity`` on, all of which are free, and the chunks that nobody uses."""
         packed = np.zeros((_chunks(capacity, self.width), CHUNK + 1), np.int32)
         kernels.pack_chunks(self.rows, packed)
-        self.rows = self.rows._replace(chunks=packed)
+        self.rows.chunks[: len(packed)] = packed
         self._used = min(self._used, capacity)
         self._free = [row for row in self._free if row < capacity]
         heapq.heapify(self._free)
@@ -323,10 +379,27 @@ class SiteGraph:
         table.fill_table(self.rows, sites)
 
     def _resize(self, capacity: int) -> None:
-        for array in (*self.rows[:PER_ROW], *self._journal[:-1], self.visible, self._in_use):
+        for array in (self.rows.hashes, *self._journal[:-1], self.visible, self.beacon, self.outlying, self._in_use):
             resize(array, capacity)
-        resize(self.rows.chunks, _chunks(capacity, self.width))
+        self.rows = self.rows._replace(**self._large(capacity))
         self.rows.head[self._used :] = -1
+
+    def _large(self, capacity: int) -> dict[str, Any]:
+        """The large arrays of ``Rows`` for so many rows, and the views of them."""
+        arrays = {
+            name: reserved.resized(_chunks(capacity, self.width) if name == "chunks" else capacity)
+            for name, reserved in self._reserved.items()
+        }
+        codes, lists = arrays["codes"], arrays["lists"]
+        return arrays | {
+            "facts": codes.view(np.float32),
+            "marks": codes.view(np.int32),
+            "floats": lists.view(np.float32),
+        }
+
+
+def _pool(width: int) -> Pool:
+    return Pool(np.empty(width, np.float32), np.empty(width, np.int32), np.empty(width, np.bool_))
 
 
 def _chunks(capacity: int, width: int) -> int:
@@ -338,33 +411,22 @@ def _table(capacity: int) -> Slots:
     return np.full(1 << (2 * capacity - 1).bit_length(), -1, np.int32)
 
 
-def _rows(capacity: int, dim: int, width: int) -> Rows:
-    return Rows(
-        vectors=np.zeros((capacity, dim), np.float32),
-        codes=np.zeros((capacity, dim), np.int8),
-        scale=np.zeros(capacity, np.float32),
-        error=np.zeros(capacity, np.float32),
-        near=np.zeros((capacity, width), np.int32),
-        dist=np.zeros((capacity, width), np.float32),
-        filled=np.zeros(capacity, np.int32),
-        radius=np.zeros(capacity, np.float32),
-        head=np.full(capacity, -1, np.int32),
-        degree=np.zeros(capacity, np.int32),
-        tested=np.zeros(capacity, np.int32),
-        outlying=np.zeros(capacity, np.bool_),
-        hashes=np.zeros(capacity, np.int64),
-        chunks=np.zeros((_chunks(capacity, width), CHUNK + 1), np.int32),
-        pool=np.array([-1, 0], np.int32),
-        table=_table(capacity),
-    )
+def _reserved(dim: int, width: int) -> dict[str, Reserved]:
+    """The large arrays of ``Rows``."""
+    return {
+        "vectors": Reserved(dim, np.float32),
+        "codes": Reserved(HEADER + -(-dim // 4) * 4, np.int8),
+        "lists": Reserved(BEFORE + 2 * width, np.int32),
+        "chunks": Reserved(CHUNK + 1, np.int32),
+    }
 
 
 def _journal(capacity: int) -> Journal:
     return Journal(
-        stamp=np.zeros(capacity, np.int32),
         changed=np.zeros(capacity, np.int32),
         short_stamp=np.zeros(capacity, np.int32),
         short=np.zeros(capacity, np.int32),
         candidates=np.zeros(capacity, np.int32),
-        size=np.zeros(4, np.int32),
+        estimates=np.zeros(capacity, np.float32),
+        size=np.zeros(5, np.int32),
     )

@@ -17,6 +17,8 @@ SINGLES = 2000
 """Events applied one by one where that is measured too."""
 NEAR_COMPACTION = 2 * BATCH
 """Dead vectors missing to a compaction when the events come one by one."""
+FILLING = 2
+"""Updates a product at most, until the index has as many dead as living: few products are in it."""
 PAUSE_STEP = 512
 WIDER = (320, 640)
 """Probes beyond 160, until the lists are as right as the engine's."""
@@ -37,7 +39,7 @@ def churned(products: int, dim: int, advance: Advance) -> tuple[list[Point], flo
     catalogue = Catalogue(seed=3)
     growing = catalogue.arrive(products)
     stages = [(catalogue.churn(products // 2), BATCH), (catalogue.churn(SINGLES), 1)]
-    filling, arriving = catalogue.update(products), catalogue.arrive(products // 2)
+    filling, arriving = catalogue.update(FILLING * products), catalogue.arrive(products // 2)
     pool = uneven_clusters(catalogue.rows, dim, seed=1)
     engine = Engine(dim, K, SLACK)
     makers: dict[str, Contender] = {"engine": engine, "hnswlib": Hnswlib(dim, K, SLACK)}

@@ -472,7 +472,7 @@ def test_sites_are_found_again_whatever_left_before_them() -> None:
 
 def test_stamps_start_again_before_they_overflow() -> None:
     graph, _ = filled(300)
-    graph.sites._journal.size[2:] = 2**31 - 2
+    graph.sites._journal.size[2:4] = 2**31 - 2
     slots = np.arange(300, 400, dtype=np.int32)
     graph.apply(EMPTY, EMPTY, slots, slots, clustered(100, 8, 3))
     assert graph.sites._journal.size[2] == 1
