@@ -8,6 +8,7 @@ that it starts with, this is a random projection (Johnson-Lindenstrauss) of the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -32,12 +33,17 @@ class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         longest: n-grams of 1 to so many tokens.
         scale: length of the lexical vector beside the unit vector of the other branch, at the start.
         train_rows: whether the table trains; weights and scale always do.
+        digits: gain of n-grams with a digit over the others, at the start.
+        dropout: share of the passes of training that do without the branch, so that the other one learns what it could
+            leave to this one.
     """
 
     buckets: int = 65536
     longest: int = 3
     scale: float = 1.0
     train_rows: bool = True
+    digits: float = 1.0
+    dropout: float = 0.0
 
 
 class LexicalBranch(nn.Module):
@@ -56,13 +62,13 @@ class LexicalBranch(nn.Module):
 
     def __init__(self, config: LexicalConfig, vocabulary: int, dim: int) -> None:
         super().__init__()
-        self.buckets, self.longest = config.buckets, config.longest
+        self.buckets, self.longest, self.dropout = config.buckets, config.longest, config.dropout
         self.rows = nn.Embedding(config.buckets, dim)
         nn.init.normal_(self.rows.weight, std=dim**-0.5)
         self.rows.weight.requires_grad_(config.train_rows)
         self.weights = nn.Embedding(config.buckets, 1)
         nn.init.ones_(self.weights.weight)
-        self.log_gains = nn.Parameter(torch.zeros(config.longest, 2))
+        self.log_gains = nn.Parameter(torch.tensor([0.0, math.log(config.digits)]).repeat(config.longest, 1))
         self.scale = nn.Parameter(torch.tensor(config.scale))
         self.register_buffer("is_word", torch.ones(vocabulary, dtype=torch.int64))
         self.register_buffer("has_digit", torch.zeros(vocabulary))
@@ -110,6 +116,8 @@ class LexicalBranch(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Sum the rows of all n-grams."""
+        if self.training and torch.rand(()) < self.dropout:
+            return self.rows.weight.new_zeros(len(input_ids), self.rows.embedding_dim)
         digits = functional.embedding(input_ids, self.has_digit.unsqueeze(1)).squeeze(-1)
         total = digits.new_zeros(())
         for order, (hashes, valid, digit) in enumerate(self._ngrams(input_ids, attention_mask, digits)):
