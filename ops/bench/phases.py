@@ -15,7 +15,7 @@ BATCH = 256
 """The service's default."""
 SINGLES = 2000
 """Events applied one by one where that is measured too."""
-NEAR_COMPACTION = 2 * BATCH
+NEAR_COMPACTION = 16
 """Dead vectors missing to a compaction when the events come one by one."""
 FILLING = 2
 """Updates a product at most, until the index has as many dead as living: few products are in it."""
@@ -123,7 +123,7 @@ def _longest_pause(trial: Trial, engine: Engine, filling: Events, arriving: Even
         trial.run(filling[start : start + BATCH], BATCH)
         advance(BATCH)
         start += BATCH
-    longest = trial.run(filling[start : start + 2 * NEAR_COMPACTION], 1).longest
+    longest = trial.run(filling[start : start + 4 * BATCH], 1).longest
     for start in range(0, len(arriving), PAUSE_STEP):
         longest = max(longest, trial.run(arriving[start : start + PAUSE_STEP], 1).longest)
         advance(PAUSE_STEP)
