@@ -36,7 +36,7 @@ CHUNK = 15
 """Listers in a chunk; the sixteenth number is the next chunk."""
 LINE = 64
 """Bytes of a cache line."""
-REACH = 36
+REACH = 40
 """A walk goes through so many of the nearest sites it has met, to all who list them."""
 ENOUGH = 800
 """With fewer candidates it goes on through the others it remembers."""
