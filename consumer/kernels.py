@@ -742,7 +742,7 @@ def move_row(rows: Rows, old: int, new: int) -> None:
 
 @kernel
 def pack_chunks(rows: Rows, packed: I32) -> None:
-    """Copy all chunks in use, side by side, to another array, which takes the place of ``rows.chunks`` then."""
+    """Copy all chunks in use, side by side, to another array, which is to be copied over ``rows.chunks`` then."""
     used = 0
     for z in range(len(rows.lists)):
         chunk = rows.lists[z, HEAD]

@@ -1,8 +1,8 @@
 """The graph of sites: the incremental k-nearest-neighbour graph with reverse join.
 
 A site is a place in space where at least one product lies: products with the same vector share one. When a site x arrives,
-the lists that must name it belong to sites near x; those are found among x's own hits and among everybody who lists one of
-the hits. Each list keeps ``slack`` entries more than it publishes, so that a removal seldom needs a search.
+the lists that must name it belong to sites near x; a walk through the graph, from beacons that the index finds, meets them.
+Each list keeps ``slack`` entries more than it publishes, so that a removal seldom needs a search.
 docs/architecture.md tells why it works.
 """
 
@@ -31,7 +31,7 @@ WIDE = 120
 FURTHER = 30
 """Sites beyond a full list that a walk may go through."""
 LONELY = 3
-"""A newcomer on fewer lists is looked for once more, and becomes a beacon: a walk may never reach a small, far-off group."""
+"""A newcomer on fewer lists is looked for once more: a walk may never reach a small, far-off group."""
 OUTLYING = 4096
 """Lonely newcomers remembered at most, so that meeting them has a bounded cost."""
 FREE = 90
@@ -42,7 +42,7 @@ MOST_GROWTH = 4096
 SPARSE = 3
 """Rows for each site from which on the arrays shrink."""
 LAST_NUMBER = 2**31 - 2**24
-"""Batches and joins are numbered by int32; from here on the numbers start again."""
+"""Batches and walks are numbered by int32; from here on the numbers start again."""
 
 DURABLE = ("vectors", "near", "dist", "filled", "radius")
 """Of ``Rows``: the others can be made from these."""
@@ -54,7 +54,7 @@ NOBODY = -1
 class SiteGraph:
     """Lists, radii and reverse links of sites, which are rows of flat arrays.
 
-    Visible sites are in the index and may be named by lists. Hidden ones keep a list of their own.
+    Visible sites may be named by lists, and some of them are in the index: the beacons. Hidden ones keep a list of their own.
     """
 
     def __init__(self, index: Index, dim: int, k: int, slack: int, capacity: int = FIRST_CAPACITY) -> None:
@@ -287,13 +287,15 @@ class SiteGraph:
         return sites[self.rows.degree[sites] < LONELY]
 
     def _find_lonely(self, sites: Slots) -> None:
-        """Look again for sites [n], make them beacons, and compare those that are lonely still with all that were."""
+        """Look again for sites [n]; those that are lonely still become beacons, and are compared with all that were."""
         if not len(sites) or len(self._index) <= self._wide:
             return
         self._search(sites, self._wide, joining=True)
         outlying = np.flatnonzero(self.outlying[: self._used]).astype(np.int32)
         self.outlying[sites[: OUTLYING - len(outlying)]] = True
         lonely = self._lonely(sites)
+        if not len(lonely):
+            return
         self._mark(lonely[~self.beacon[lonely]])
         met = np.full((len(lonely), self.width), NOBODY, np.int32)
         kernels.nearest(self.rows, lonely, np.union1d(outlying, sites).astype(np.int32), met)
