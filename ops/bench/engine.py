@@ -6,7 +6,7 @@
   new vector; the same events at 100,000 products, in turn, 256 at once.
 * growth_10k_1m: an event's time at a million products / at 10,000, 64 dimensions.
 * bytes_per_product: of the engine's arrays above vectors and index, at 100,000 products.
-* pause_ms_100k: the longest call for one event while the index compacts and grows.
+* pause_ms_100k: the longest call for one event while the index compacts and grows, in CPU time: the engine waits for nothing.
 * vs_probe160, vs_bruteforce: an event's time when a product is offered to its 160 nearest, or compared with all by faiss, /
   the engine's; 20,000 products, 384 dimensions, the same events in turn, 256 at once. The table has their recall, and
   what a probe as right as the engine costs, rounds, and a brute force that gets everything from one matrix product.
