@@ -1,9 +1,11 @@
 """The lexical branch: hashed n-grams of tokens inside the graph, because codes, numbers and sizes decide matches.
 
-A text becomes the sum over its n-grams of ``weight * row``, L2-normalised. With weights from ``fit_idf`` and the random rows
-that it starts with, this is a random projection (Johnson-Lindenstrauss) of the text's TF-IDF vector over hashed features
-(Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009): cosines are kept within about
-1 / sqrt(dim). Rows and weights can then train with everything else.
+A text becomes the sum over its n-grams of ``weight * row``, L2-normalised. With weights from ``fit_idf`` this is a random
+projection of the text's TF-IDF vector (Achlioptas, "Database-friendly random projections", 2003): cosines are kept within
+about 1 / sqrt(dim). A row is the product of two rows of random signs, one chosen by the hash modulo one prime and one modulo
+another: any two different rows are independent, as if each were drawn by itself, and two small tables make a million of them.
+Weights are hashed into buckets (Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009), and train
+with everything else.
 """
 
 from __future__ import annotations
@@ -23,25 +25,25 @@ MULTIPLIER = 1_000_003
 SMALLEST = 1e-6
 """A shorter sum is that of a text without n-grams and stays near zero. Half precision can hold this number."""
 CHUNK = 256
+FIRST_SIGNS, SECOND_SIGNS = 1021, 1019
+"""Rows of the two tables of signs, primes: a hash below their product, a million, has a row of its own."""
 
 
 class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The branch.
 
     Attributes:
-        buckets: rows of the table; n-grams that fall into the same bucket are taken for one another.
+        buckets: weights; n-grams that fall into the same bucket share one.
         longest: n-grams of 1 to so many tokens.
         scale: length of the lexical vector beside the unit vector of the other branch, at the start.
-        train_rows: whether the table trains; weights and scale always do.
         digits: gain of n-grams with a digit over the others, at the start.
         dropout: share of the passes of training that do without the branch, so that the other one learns what it could
             leave to this one.
     """
 
-    buckets: int = 65536
+    buckets: int = 262144
     longest: int = 3
     scale: float = 1.0
-    train_rows: bool = True
     digits: float = 1.0
     dropout: float = 0.0
 
@@ -59,13 +61,15 @@ class LexicalBranch(nn.Module):
 
     is_word: Tensor
     has_digit: Tensor
+    first_signs: Tensor
+    second_signs: Tensor
 
     def __init__(self, config: LexicalConfig, vocabulary: int, dim: int) -> None:
         super().__init__()
         self.buckets, self.longest, self.dropout = config.buckets, config.longest, config.dropout
-        self.rows = nn.Embedding(config.buckets, dim)
-        nn.init.normal_(self.rows.weight, std=dim**-0.5)
-        self.rows.weight.requires_grad_(config.train_rows)
+        self.dim = dim
+        self.register_buffer("first_signs", _signs(FIRST_SIGNS, dim))
+        self.register_buffer("second_signs", _signs(SECOND_SIGNS, dim))
         self.weights = nn.Embedding(config.buckets, 1)
         nn.init.ones_(self.weights.weight)
         self.log_gains = nn.Parameter(torch.tensor([0.0, math.log(config.digits)]).repeat(config.longest, 1))
@@ -117,15 +121,22 @@ class LexicalBranch(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Sum the rows of all n-grams."""
         if self.training and torch.rand(()) < self.dropout:
-            return self.rows.weight.new_zeros(len(input_ids), self.rows.embedding_dim)
+            return self.scale.new_zeros(len(input_ids), self.dim)
         digits = functional.embedding(input_ids, self.has_digit.unsqueeze(1)).squeeze(-1)
         total = digits.new_zeros(())
         for order, (hashes, valid, digit) in enumerate(self._ngrams(input_ids, attention_mask, digits)):
             bucket = hashes % self.buckets
             gains = self.log_gains[order].exp()
             weight = self.weights(bucket).squeeze(-1) * torch.lerp(gains[0], gains[1], digit) * _shares(hashes, valid)
-            total = total + torch.matmul(weight.unsqueeze(1), self.rows(bucket)).squeeze(1)
+            total = total + torch.matmul(weight.unsqueeze(1), self.rows(hashes)).squeeze(1)
         return functional.normalize(total, dim=1, eps=SMALLEST) * self.scale
+
+    def rows(self, hashes: Tensor) -> Tensor:
+        """The rows [..., dim] of hashes int64 [...]: signs, times ``dim ** -0.5``."""
+        first = functional.embedding(hashes % FIRST_SIGNS, self.first_signs)
+        second = functional.embedding(hashes % SECOND_SIGNS, self.second_signs)
+        rows: Tensor = first * second * self.dim**-0.5
+        return rows
 
     def _ngrams(self, input_ids: Tensor, mask: Tensor, digits: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """By length: hash int64, whether it is an n-gram 0 or 1, whether it has a digit 0 or 1; each [n, tokens].
@@ -164,3 +175,8 @@ def _shares(hashes: Tensor, valid: Tensor) -> Tensor:
 def _following(values: Tensor) -> Tensor:
     """The value of the next token, at each token; zero after the last."""
     return functional.pad(values[:, 1:], (0, 1))
+
+
+def _signs(count: int, dim: int) -> Tensor:
+    """Random signs [count, dim]."""
+    return torch.randint(0, 2, (count, dim)).float() * 2 - 1

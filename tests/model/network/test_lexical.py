@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from model.lexical import MULTIPLIER, PRIME, LexicalBranch, LexicalConfig
+from model.lexical import FIRST_SIGNS, MULTIPLIER, PRIME, SECOND_SIGNS, LexicalBranch, LexicalConfig
 
 DIM = 16
 TEXTS = [[2, 5, 6, 5, 6, 24, 3], [2, 5, 6, 3], [2, 9, 3], [2, 3]]
@@ -38,7 +38,7 @@ def naive(made: LexicalBranch, text: list[int]) -> Tensor:
             value = (value * MULTIPLIER + id + 1) % PRIME
         bucket = value % made.buckets
         gain = made.log_gains[len(gram) - 1, int(any(made.has_digit[list(gram)]))].exp()
-        total += made.rows.weight[bucket] * made.weights.weight[bucket] * gain * (1 + math.log(count))
+        total += made.rows(torch.tensor(value)) * made.weights.weight[bucket] * gain * (1 + math.log(count))
     unit: Tensor = total / total.norm() * made.scale
     return unit
 
@@ -117,13 +117,19 @@ def test_a_tokenizer_with_more_words_is_refused(tokenizer: Tokenizer) -> None:
         small.read_vocabulary(tokenizer)
 
 
-def test_the_table_can_be_kept_from_training() -> None:
-    made = LexicalBranch(LexicalConfig(buckets=11, train_rows=False), vocabulary=20, dim=4)
-    assert {name for name, weight in made.named_parameters() if weight.requires_grad} == {
-        "weights.weight",
-        "log_gains",
-        "scale",
-    }
+def test_weights_gains_and_scale_train_and_the_signs_do_not() -> None:
+    made = LexicalBranch(LexicalConfig(buckets=11), vocabulary=20, dim=4)
+    assert {name for name, _ in made.named_parameters()} == {"weights.weight", "log_gains", "scale"}
+
+
+def test_rows_are_unit_signs_that_have_nothing_to_do_with_each_other() -> None:
+    """Also those that share one of the two rows of signs, and those of a rectangle of such pairs."""
+    made = LexicalBranch(LexicalConfig(buckets=11), vocabulary=20, dim=4096)
+    hashes = torch.tensor([5, 5 + FIRST_SIGNS, 5 + SECOND_SIGNS, 5 + FIRST_SIGNS + SECOND_SIGNS, 2**31 - 2])
+    rows = made.rows(hashes)
+    assert rows.abs().unique().tolist() == [4096**-0.5]
+    cosines = rows @ rows.T - torch.eye(5)
+    assert cosines.abs().max() < 5 / 4096**0.5
 
 
 def test_digits_weigh_more_from_the_start_where_that_is_asked_for(tokenizer: Tokenizer) -> None:
