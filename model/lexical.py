@@ -133,9 +133,8 @@ class LexicalBranch(nn.Module):
 
     def rows(self, hashes: Tensor) -> Tensor:
         """The rows [..., dim] of hashes int64 [...]: signs, times ``dim ** -0.5``."""
-        first = functional.embedding(hashes % FIRST_SIGNS, self.first_signs)
-        second = functional.embedding(hashes % SECOND_SIGNS, self.second_signs)
-        rows: Tensor = first * second * self.dim**-0.5
+        first, second = self.first_signs[hashes % FIRST_SIGNS], self.second_signs[hashes % SECOND_SIGNS]
+        rows: Tensor = first.to(self.scale.dtype) * second.to(self.scale.dtype) * self.dim**-0.5
         return rows
 
     def _ngrams(self, input_ids: Tensor, mask: Tensor, digits: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -178,5 +177,5 @@ def _following(values: Tensor) -> Tensor:
 
 
 def _signs(count: int, dim: int) -> Tensor:
-    """Random signs [count, dim]."""
-    return torch.randint(0, 2, (count, dim)).float() * 2 - 1
+    """Random signs int8 [count, dim]."""
+    return torch.randint(0, 2, (count, dim), dtype=torch.int8) * 2 - 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from model.evaluation.comparison import nearest
 from model.runtime import Vectors
 
 NEAREST = 10
@@ -35,12 +35,6 @@ def drift(reference: Vectors, variant: Vectors) -> Drift:
     if len(reference) <= NEAREST:
         raise ValueError(f"{len(reference)} texts are too few for lists of {NEAREST}: give more, best a thousand")
     cosines = (reference * variant).sum(axis=1)
-    shared = [len(set(a) & set(b)) for a, b in zip(nearest(reference), nearest(variant), strict=True)]
+    (before, _), (after, _) = nearest(reference, NEAREST), nearest(variant, NEAREST)
+    shared = [len(set(a) & set(b)) for a, b in zip(before, after, strict=True)]
     return Drift(float(cosines.mean()), float(cosines.min()), float(np.mean(shared)) / NEAREST, len(reference))
-
-
-def nearest(vectors: Vectors) -> NDArray[np.intp]:
-    """Rows of the 10 nearest of each row, itself left out, in no order; int [n, 10]."""
-    similarity = vectors @ vectors.T
-    np.fill_diagonal(similarity, -np.inf)
-    return np.argpartition(-similarity, NEAREST, axis=1)[:, :NEAREST]

@@ -54,6 +54,7 @@ SHORT: Mapping[str, Any] = {
 }  # fmt: skip
 TRIAL: Mapping[str, Any] = {"steps": 2, "batch": 4, "tokens": 8}
 FIGURES = ("recall@1", "recall@10")
+PARTS = ("categories_by_colour", "transfer", "categories_by_match")
 
 told = Console(stderr=True, highlight=False)
 console = Console(width=None if sys.stdout.isatty() else 180, highlight=False)
@@ -61,10 +62,14 @@ console = Console(width=None if sys.stdout.isatty() else 180, highlight=False)
 
 def main(
     quick: Annotated[bool, typer.Option(help="Train two steps, for a trial of the benchmark itself.")] = False,
+    only: Annotated[str, typer.Option(help="Some of the parts, with commas between.")] = ",".join(PARTS),
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = DATA,
     json_file: Annotated[Path | None, typer.Option("--json", help="File for all figures.")] = None,
 ) -> None:
     """Train what is not there yet, measure, print the tables, and the JSON."""
+    names = only.split(",")
+    if unknown := [name for name in names if name not in PARTS]:
+        raise typer.BadParameter(f"{', '.join(unknown)}: there are {', '.join(PARTS)}", param_hint="--only")
     changes = {**SHORT, **(TRIAL if quick else {})}
     shops = {shop: shop_config(shop, changes) for shop in SHOPS}
     dressed = {weight: dressed_config(changes, weight) for weight in WEIGHTS}
@@ -76,7 +81,8 @@ def main(
     }
     reports: dict[str, Report] = {}
     try:
-        for name, (measure, grid) in parts.items():
+        for name in names:
+            measure, grid = parts[name]
             reports[name] = measure()
             show([grid(reports[name])], console)
     except (ModelError, ProducerError) as error:
