@@ -34,6 +34,8 @@ LONELY = 3
 """A newcomer on fewer lists is looked for once more: a walk may never reach a small, far-off group."""
 OUTLYING = 4096
 """Lonely newcomers remembered at most, so that meeting them has a bounded cost."""
+EXACT_AT_ONCE = 16
+"""Sites that are compared with everybody in one call, so that the numbers of everybody are not written down too often."""
 FREE = 90
 """Sites that a search for a free vector looks for at least: the wider it looks, the less it misses."""
 FIRST_CAPACITY = 1024
@@ -303,8 +305,10 @@ class SiteGraph:
 
     def _search(self, sites: Slots, entries: int, *, joining: bool) -> None:
         """Make the lists of sites [n] anew, from so many entries each; when they are joining, others may name them."""
-        if len(sites):
-            self._walk(sites, self._entries(self.rows.vectors[sites], entries), joining=joining)
+        step = EXACT_AT_ONCE if self._index.exhaustive else max(1, len(sites))
+        for start in range(0, len(sites), step):
+            some = sites[start : start + step]
+            self._walk(some, self._entries(self.rows.vectors[some], entries), joining=joining)
 
     def _walk(self, sites: Slots, entries: Slots, *, joining: bool) -> None:
         unbounded = np.array(sorted(self._unbounded), np.int32)
