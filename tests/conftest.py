@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVERS = ROOT / "ops" / "local" / "servers.py"
 NEEDS_SERVERS = {"kafka", "redis_url"}
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -215,7 +215,7 @@ class Churn(RuleBasedStateMachine):
 
 
 TestChurn = Churn.TestCase
-TestChurn.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestChurn.settings = settings(max_examples=100, stateful_step_count=30)
 
 
 def clustered(n: int, dim: int, seed: int) -> Vectors:
@@ -289,7 +289,7 @@ def filled(n: int, index: Index | None = None, dim: int = 8, seed: int = 0) -> t
     return graph, vectors
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5))
 def test_batch_size_and_order_do_not_change_the_lists(seed: int, sizes: list[int]) -> None:
     """The same creates one by one, shuffled, and in batches of any size; ids stand for products, slots do not."""

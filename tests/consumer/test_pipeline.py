@@ -424,7 +424,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(EVENTS, st.integers(1, 40), st.integers(0, 40))
 def test_batches_and_restarts_do_not_change_the_outcome(events: list[Any], batch: int, restart_after: int) -> None:
     """One event at a time without a restart, and in batches with a restart in between, end in the same lists."""

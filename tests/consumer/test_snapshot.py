@@ -113,7 +113,7 @@ def refusal(path: Path) -> str:
 
 
 def test_any_flipped_bit_is_found(snapshot_folder: Path) -> None:
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(data=st.data())
     def flip(data: st.DataObject) -> None:
         file = data.draw(st.sampled_from(sorted(snapshot_folder.iterdir())))

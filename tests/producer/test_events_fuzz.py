@@ -60,19 +60,19 @@ def check(make: Callable[[], object]) -> None:
 
 
 @given(KEYS, st.none() | st.binary(max_size=200), st.none() | HEADERS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes(key: bytes | None, value: bytes | None, headers: Any) -> None:
     check(lambda: decode_event(key, value, headers))
 
 
 @given(KEYS, OBJECTS, st.none() | HEADERS)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_object_with_fields_that_mean_something(key: bytes | None, fields: Any, headers: Any) -> None:
     check(lambda: decode_event(key, json.dumps(fields).encode(), headers))
 
 
 @given(VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_python_value(value: Any) -> None:
     check(lambda: product_from(value, None))
 
@@ -108,13 +108,13 @@ PRODUCTS = st.builds(
 
 
 @given(PRODUCTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_clean_product_survives_the_way(product: Product) -> None:
     assert decode_event(product.id.encode(), encode_product(product), None) == product
 
 
 @given(PRODUCTS, st.sampled_from([b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf5"]), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_broken_byte_is_refused_wherever_it_stands(product: Product, broken: bytes, data: st.DataObject) -> None:
     value = encode_product(product)
     at = data.draw(st.integers(0, len(value)))
@@ -126,7 +126,7 @@ def test_a_broken_byte_is_refused_wherever_it_stands(product: Product, broken: b
 @example("&amp;lt;b&amp;gt;")
 @example("<\u200bb>")
 @example("&am&#112;;lt;b>")
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_cleaning_a_clean_text_changes_nothing(text: str) -> None:
     once = cleaned(text)
 

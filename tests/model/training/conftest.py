@@ -114,7 +114,7 @@ def config_of(shop: Path, words: Path, tmp_path: Path) -> Any:
         products = "products.jsonl"
         pairs = "pairs.csv"
         [network]
-        dim = 16
+        dim = 32
         [network.text]
         kind = "cnn"
         vocabulary = 64
@@ -122,6 +122,7 @@ def config_of(shop: Path, words: Path, tmp_path: Path) -> Any:
         channels = 8
         [network.lexical]
         buckets = 512
+        scale = 0.2
     """)
 
     def make(**changes: Any) -> TrainConfig:

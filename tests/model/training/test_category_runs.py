@@ -42,7 +42,7 @@ def state_of(out: Path) -> dict[str, Tensor]:
 
 def test_it_learns_categories_beside_matches(telling: Any, stocked: Path, tmp_path: Path) -> None:
     """Of products whose category the text does not say; titles here have the word in them."""
-    config = telling(steps=60, validate_every=60, loss__category_hidden=1.0)
+    config = telling(steps=200, validate_every=200, loss__category_hidden=1.0)
     train(config, stocked, tmp_path / "run", tmp_path, "cpu", quiet=True)
     run = Run(config, stocked, tmp_path / "run", tmp_path, torch.device("cpu"))
     run._resume()
@@ -144,11 +144,11 @@ def test_the_head_is_in_the_checkpoint_and_not_in_the_bundle(telling: Any, stock
     out = tmp_path / "run"
     train(telling(steps=4), stocked, out, tmp_path, "cpu", quiet=True)
     found = Checkpoints(out / CHECKPOINTS).best()
-    assert found.state["extra"]["head.centres"].shape == (4, 16)
+    assert found.state["extra"]["head.centres"].shape == (4, 32)
     assert not [name for name in found.network["weights"] if "centres" in name]
     export_run(out, out)
     graph = onnx.load(str(out / ENCODER)).graph
-    assert [4, 16] not in [list(weights.dims) for weights in graph.initializer]
+    assert [4, 32] not in [list(weights.dims) for weights in graph.initializer]
     assert [given.name for given in graph.input] == ["input_ids", "attention_mask"]
 
 

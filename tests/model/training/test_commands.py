@@ -43,7 +43,7 @@ def test_train_export_evaluate_compare(kinstream: Any, run: Path, shop: Path, tm
     code, _, said = kinstream("model", "export", run)
     assert code == 0, said
     assert f"KINSTREAM_MODEL={run}" in said
-    assert OnnxEncoder.load(run, "cpu").dim == 16
+    assert OnnxEncoder.load(run, "cpu").dim == 32
     assert "products" in (run / "MODEL_CARD.md").read_text()
     code, _, said = kinstream("model", "export", run, "--variant", "int8", "--out", tmp_path / "small")
     assert code == 0, said
