@@ -26,7 +26,7 @@ SMALLEST = 1e-6
 """A shorter sum is that of a text without n-grams and stays near zero. Half precision can hold this number."""
 CHUNK = 256
 FIRST_SIGNS, SECOND_SIGNS = 1021, 1019
-"""Rows of the two tables of signs, primes: a hash below their product, a million, has a row of its own."""
+"""Rows of the two tables of signs, primes: hashes that differ modulo their product, a million, have different rows."""
 
 
 class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
