@@ -174,17 +174,7 @@ def prefetch_row(array: NDArray[Any], row: int) -> None:
 
 
 @sum_kernel
-def distance(vectors: F32, a: int, b: int) -> np.float32:
-    """Squared Euclidean distance of two rows."""
-    total = np.float32(0)
-    for j in range(vectors.shape[1]):
-        difference = vectors[a, j] - vectors[b, j]
-        total += difference * difference
-    return total
-
-
-@sum_kernel
-def apart(a: F32, b: F32) -> np.float32:
+def distance(a: F32, b: F32) -> np.float32:
     """Squared Euclidean distance of two vectors [dim]."""
     total = np.float32(0)
     for j in range(len(a)):
@@ -420,7 +410,7 @@ def set_list(rows: Rows, x: int, hits: I32, others: int) -> None:
         if z < 0 or z == x:
             continue
         found += 1
-        d = distance(rows.vectors, x, z)
+        d = distance(rows.vectors[x], rows.vectors[z])
         s = min(found - 1, width)
         while s > 0 and rows.floats[x, span(s - 1)] > d:
             if s < width:
@@ -630,7 +620,7 @@ def arrive(
         set_list(rows, x, pool.site[:size], everybody - visible[x])
         for a in range(reachable(rows, journal, x, found)):
             y = journal.candidates[a]
-            d = distance(rows.vectors, x, y)
+            d = distance(rows.vectors[x], rows.vectors[y])
             if joining:
                 offer(rows, journal, y, x, d, k)
             if visible[y]:
@@ -646,7 +636,7 @@ def explore(rows: Rows, journal: Journal, vectors: F32, entries: I32, visible: F
         found = note_all(rows, journal, entries[i], 0)
         _, size = walk(rows, journal, vectors[i], visible, pool, found)
         for s in range(size):
-            pool.dist[s] = apart(vectors[i], rows.vectors[pool.site[s]])
+            pool.dist[s] = distance(vectors[i], rows.vectors[pool.site[s]])
         order = np.argsort(pool.dist[:size])
         for s in range(hits.shape[1]):
             hits[i, s] = pool.site[order[s]] if s < size else NONE
@@ -684,7 +674,7 @@ def measure(rows: Rows, sites: I32, visible: Flags, squared: F32) -> None:
     """Squared distances of sites [m] from all rows into squared [m, n]; infinity for those that are not visible."""
     for y in range(squared.shape[1]):
         for i in range(len(sites)):
-            squared[i, y] = distance(rows.vectors, sites[i], y) if visible[y] else np.float32(np.inf)
+            squared[i, y] = distance(rows.vectors[sites[i]], rows.vectors[y]) if visible[y] else np.float32(np.inf)
 
 
 @kernel
