@@ -27,6 +27,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from encoder_speed import ROUNDS, Race, races
+from options import chosen
 from quality_figures import figures, modalities, speeds, verdicts
 from recipe_runs import minutes, trained, zero_shot
 from rich.console import Console
@@ -75,9 +76,7 @@ def main(
     plots: Annotated[Path | None, typer.Option(help="Folder for curves, histograms and maps.")] = None,
 ) -> None:
     """Train what is not there yet, measure everything, print the tables, and the JSON."""
-    names = only.split(",")
-    if unknown := [name for name in names if name not in SETS]:
-        raise typer.BadParameter(f"{', '.join(unknown)}: there are {', '.join(SETS)}", param_hint="--only")
+    names = chosen(only, SETS)
     started = time.monotonic()
     try:
         measured = _measure(names, quick, data, plots)

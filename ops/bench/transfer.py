@@ -23,6 +23,7 @@ import msgspec
 import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from options import chosen
 from rich.console import Console
 
 from model.data.readers import read_named
@@ -67,9 +68,7 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="File for all figures.")] = None,
 ) -> None:
     """Train what is not there yet, measure, print the tables, and the JSON."""
-    names = only.split(",")
-    if unknown := [name for name in names if name not in PARTS]:
-        raise typer.BadParameter(f"{', '.join(unknown)}: there are {', '.join(PARTS)}", param_hint="--only")
+    names = chosen(only, PARTS)
     changes = {**SHORT, **(TRIAL if quick else {})}
     shops = {shop: shop_config(shop, changes) for shop in SHOPS}
     dressed = {weight: dressed_config(changes, weight) for weight in WEIGHTS}
