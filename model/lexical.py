@@ -37,8 +37,9 @@ class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         longest: n-grams of 1 to so many tokens.
         scale: length of the lexical vector beside the unit vector of the other branch, at the start.
         digits: gain of n-grams with a digit over the others, at the start.
-        dropout: share of the passes of training that do without the branch, so that the other one learns what it could
-            leave to this one.
+        dropout: share of the steps of training that do without the branch, so that the rest of the network learns what it
+            could leave to this one.
+        alone: share of the steps in which the branch is all there is, so that it learns what it could leave to the rest.
     """
 
     buckets: int = 262144
@@ -46,6 +47,7 @@ class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scale: float = 1.0
     digits: float = 1.0
     dropout: float = 0.0
+    alone: float = 0.0
 
 
 class LexicalBranch(nn.Module):
@@ -66,7 +68,7 @@ class LexicalBranch(nn.Module):
 
     def __init__(self, config: LexicalConfig, vocabulary: int, dim: int) -> None:
         super().__init__()
-        self.buckets, self.longest, self.dropout = config.buckets, config.longest, config.dropout
+        self.buckets, self.longest = config.buckets, config.longest
         self.dim = dim
         self.register_buffer("first_signs", _signs(FIRST_SIGNS, dim))
         self.register_buffer("second_signs", _signs(SECOND_SIGNS, dim))
@@ -120,8 +122,10 @@ class LexicalBranch(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Sum the rows of all n-grams."""
-        if self.training and torch.rand(()) < self.dropout:
-            return self.scale.new_zeros(len(input_ids), self.dim)
+        return self.unit(input_ids, attention_mask) * self.scale
+
+    def unit(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """The same without the scale: float32 [n, dim], unit vectors, or zero where there is no n-gram."""
         digits = functional.embedding(input_ids, self.has_digit.unsqueeze(1)).squeeze(-1)
         total = digits.new_zeros(())
         for order, (hashes, valid, digit) in enumerate(self._ngrams(input_ids, attention_mask, digits)):
@@ -129,7 +133,7 @@ class LexicalBranch(nn.Module):
             gains = self.log_gains[order].exp()
             weight = self.weights(bucket).squeeze(-1) * torch.lerp(gains[0], gains[1], digit) * _shares(hashes, valid)
             total = total + torch.matmul(weight.unsqueeze(1), self.rows(hashes)).squeeze(1)
-        return functional.normalize(total, dim=1, eps=SMALLEST) * self.scale
+        return functional.normalize(total, dim=1, eps=SMALLEST)
 
     def rows(self, hashes: Tensor) -> Tensor:
         """The rows [..., dim] of hashes int64 [...]: signs, times ``dim ** -0.5``."""

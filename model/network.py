@@ -13,8 +13,12 @@ from torch.nn import functional
 from model import pretrained
 from model.fusion import FusionConfig, ImageSwap, ModalityDropout, fusion, projection
 from model.image_encoders import ImageConfig, ImageEncoder
-from model.lexical import LexicalBranch, LexicalConfig
+from model.lexical import SMALLEST, LexicalBranch, LexicalConfig
 from model.text_encoders import TextConfig, TransformerConfig, TransformerEncoder, shape_of, text_encoder
+
+
+Branch = Literal["all", "dense", "lexical"]
+"""What a step of training looks at: the whole network, or text and image without the n-grams, or these alone."""
 
 
 class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +50,9 @@ class ProductEncoder(nn.Module):
         input_ids, attention_mask int64 [n, tokens]; if it reads images also pixel_values float32 [n, 3, h, w], has_text,
         has_image float32 [n, 1] -> unit vectors float32 [n, dim].
 
+    Attributes:
+        branch: what of it training looks at; in evaluation mode that is all.
+
     Raises:
         ValueError: parts of the config do not fit together.
     """
@@ -53,6 +60,7 @@ class ProductEncoder(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.branch: Branch = "all"
         self.text = text_encoder(config.text)
         self.image: ImageEncoder | None = None
         if config.image is None:
@@ -64,6 +72,7 @@ class ProductEncoder(nn.Module):
             self.image_swap = ImageSwap(config.fusion.image_swap)
         self.lexical: LexicalBranch | None = None
         if config.lexical is not None:
+            _check_shares(config.lexical)
             self.lexical = LexicalBranch(config.lexical, self.text.vocabulary, config.dim)
 
     def forward(
@@ -75,6 +84,10 @@ class ProductEncoder(nn.Module):
         has_image: Tensor | None = None,
     ) -> Tensor:
         """Encode; a network that reads text only takes the first two and ignores the others."""
+        if self._looks_at() == "lexical":
+            assert self.lexical is not None, "a network without n-grams has nothing else to look at"
+            words = self.lexical.unit(input_ids, attention_mask)
+            return words if has_text is None else words * has_text
         if self.image is None:
             return self._joined(self.head(self.text(input_ids, attention_mask)), input_ids, attention_mask, None)
         assert pixel_values is not None, "a network that reads images takes all five inputs"
@@ -86,11 +99,14 @@ class ProductEncoder(nn.Module):
         return self._joined(fused, input_ids, attention_mask, has_text)
 
     def _joined(self, fused: Tensor, input_ids: Tensor, attention_mask: Tensor, has_text: Tensor | None) -> Tensor:
-        unit = functional.normalize(fused, dim=1, eps=1e-6)
-        if self.lexical is None:
+        unit = functional.normalize(fused, dim=1, eps=SMALLEST)
+        if self.lexical is None or self._looks_at() == "dense":
             return unit
         words = self.lexical(input_ids, attention_mask)
-        return functional.normalize(unit + (words if has_text is None else words * has_text), dim=1, eps=1e-6)
+        return functional.normalize(unit + (words if has_text is None else words * has_text), dim=1, eps=SMALLEST)
+
+    def _looks_at(self) -> Branch:
+        return self.branch if self.training else "all"
 
 
 def build(config: NetworkConfig, cache: Path) -> ProductEncoder:
@@ -127,6 +143,14 @@ def parameters(network: nn.Module) -> int:
 def device_of(network: nn.Module) -> torch.device:
     """Where its weights are."""
     return next(network.parameters()).device
+
+
+def _check_shares(config: LexicalConfig) -> None:
+    if min(config.dropout, config.alone) < 0 or config.dropout + config.alone > 1:
+        raise ValueError(
+            f"lexical.dropout={config.dropout} and lexical.alone={config.alone} are shares of the steps: choose two that are 0 "
+            "or more and sum to 1 at most"
+        )
 
 
 def _head(config: NetworkConfig, width: int) -> nn.Module:

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from model.bundle import ImageSpec, TextSpec
+from model.data.image_views import ImageViews
 from model.data.items import Item, Items
 from model.data.sampler import NONE, PairBatch, PairBatches
 from model.data.text_views import view
@@ -23,8 +24,9 @@ from model.training.config import TrainConfig
 from model.training.labels import Labels
 from producer.product import Product
 
-VIEWS, SOURCES, HIDDEN = 1, 2, 3
-"""Numbers of the dice that views, sources and hidden categories are drawn with, beside those of the sampler."""
+VIEWS, SOURCES, HIDDEN, IMAGE_VIEWS, BRANCH = 1, 2, 3, 4, 5
+"""Numbers of the dice that views, sources, hidden categories and branches are drawn with, beside those of the sampler."""
+SEEDS = 2**31
 
 Inputs = dict[str, Tensor]
 Read = Callable[[Item], bytes | None]
@@ -53,12 +55,12 @@ class Collator:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(tokens)
         self._text = text
-        self._image = image
+        self.image = image
 
     @property
     def reads_images(self) -> bool:
         """Whether images are wanted at all."""
-        return self._image is not None
+        return self.image is not None
 
     def inputs(self, products: Sequence[Product], images: Sequence[bytes | None]) -> Inputs:
         """Tensors of n products: ids and mask int64 [n, tokens], and those of their images if the network reads any."""
@@ -71,7 +73,7 @@ class Collator:
             padded[row, : len(found)] = torch.tensor(found)
             mask[row, : len(found)] = 1
         inputs = {"input_ids": padded, "attention_mask": mask}
-        return inputs if self._image is None else inputs | _images(images, texts, self._image)
+        return inputs if self.image is None else inputs | _images(images, texts, self.image)
 
 
 def _images(images: Sequence[bytes | None], texts: Sequence[str], spec: ImageSpec) -> Inputs:
@@ -106,6 +108,7 @@ class Steps:
         self._read = read
         self._categories = categories
         self._rank, self._ranks = ranks
+        self._image_views = None if collator.image is None else ImageViews(collator.image, config.image_view_strength)
         self._batches = [self._of(part, config.seed + number) for number, part in enumerate(parts)]
         weights = np.array([source.weight for source in config.sources])
         self._shares = weights / weights.sum()
@@ -152,8 +155,11 @@ class Steps:
         products = [view(product, random, self._config.view_strength) for product, _ in seen]
         groups, categories = torch.tensor([part.groups[row] for row in rows]), torch.tensor([told for _, told in seen])
         images = [self._read(item) if self._collator.reads_images else None for item in items]
-        labels = Labels(groups, categories, len(batch.anchors))
-        return Step(self._collator.inputs(products, images), labels)
+        inputs = self._collator.inputs(products, images)
+        if self._image_views is not None:
+            seed = int(batches.generator(batch.epoch, batch.step, IMAGE_VIEWS).integers(SEEDS))
+            inputs["pixel_values"] = self._image_views(inputs["pixel_values"], seed)
+        return Step(inputs, Labels(groups, categories, len(batch.anchors)))
 
 
 def sliced(step: Step, size: int, device: torch.device) -> list[Inputs]:

@@ -45,6 +45,8 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         views: also learn from products without a known partner, by two views of each; those of held out pairs never.
         hold_out: share of the products, by whole groups, that is not learnt from, where pairs do not say which: those that
             ``kinstream model evaluate`` asks are 0.2.
+        without: names of data sets whose products, told by their ids, are not learnt from here: those that another source
+            holds out some of.
         apart: leave out every group with a product of a held out match, where train and test know the same products.
         group_by: fields, ``attributes.NAME`` among them: products that agree in all of them are a group, in place of matches.
     """
@@ -61,6 +63,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: Annotated[float, Meta(gt=0)] = 1.0
     views: bool = False
     hold_out: Share = 0.0
+    without: tuple[str, ...] = ()
     apart: bool = False
     group_by: tuple[Annotated[str, Meta(pattern=r"^(title|brand|category|attributes\..+)$")], ...] = ()
 
@@ -131,6 +134,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         chunk: rows embedded at a time; fewer than a batch has costs a further forward pass and saves memory.
         tokens: texts are cut here while training, at ``network.max_tokens`` later.
         view_strength: of text views, from 0 (none) to 1.
+        image_view_strength: of image views, likewise.
         precision: of matrix products: fp32, bf16 or fp16.
         seed: of everything drawn.
         validate_every: steps.
@@ -153,6 +157,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     chunk: Positive = 256
     tokens: Positive = 64
     view_strength: Share = 0.1
+    image_view_strength: Share = 0.0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     seed: int = 1
     validate_every: Positive = 100

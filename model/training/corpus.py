@@ -58,7 +58,7 @@ def read(config: TrainConfig, root: Path) -> Corpus:
         DataError: a set is not there or damaged.
         ProducerError: a file cannot be read.
     """
-    learnt = [_cleaned(read_source(root, source)) for source in config.sources]
+    learnt = [_cleaned(_remaining(root, source)) for source in config.sources]
     sets = {found.name: found for found in learnt}
     sets |= {name: _cleaned(read_named(root, name)) for name in config.validation if name not in sets}
     images = {name: ImageFiles(found.images) for name, found in sets.items() if found.images is not None}
@@ -87,6 +87,18 @@ def read_source(root: Path, source: Source) -> Dataset:
         mapping=source.mapping,
         images=root / source.images if source.images else None,
         language=source.language,
+    )
+
+
+def _remaining(root: Path, source: Source) -> Dataset:
+    """The data set of a source, without the products of others that it may not know."""
+    found = read_source(root, source)
+    hidden = {id for name in source.without for id in read_named(root, name).products}
+    return dataclasses.replace(
+        found,
+        products={id: product for id, product in found.products.items() if id not in hidden},
+        pairs=[pair for pair in found.pairs if pair.left not in hidden and pair.right not in hidden],
+        clusters={id: cluster for id, cluster in found.clusters.items() if id not in hidden},
     )
 
 

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from model.checkpoint import packed, restore
-from model.network import ProductEncoder
+from model.network import Branch, ProductEncoder
 from model.training import distributed
-from model.training.batches import Step, sliced
+from model.training.batches import BRANCH, Step, sliced
 from model.training.checkpoints import Checkpoint, Checkpoints
 from model.training.config import TrainConfig
 from model.training.embedding import backpropagate
@@ -71,6 +72,7 @@ class Trainer:
             Diverged: it is not finite; nothing was changed.
         """
         self._network.train()
+        self._network.branch = branch_of(self._config, number)
         chunks = sliced(step, self._config.chunk, self._device)
         slow = self._slow_vectors(chunks, step.labels.pairs)
         labels = step.labels.everywhere(self._device)
@@ -141,6 +143,17 @@ class Trainer:
         self._scaler.update()
         self._optimiser.zero_grad()
         self._schedule.step()
+
+
+def branch_of(config: TrainConfig, number: int) -> Branch:
+    """What a step looks at: the same in every process, for all chunks, and wherever a run goes on."""
+    lexical = config.network.lexical
+    if lexical is None:
+        return "all"
+    drawn = np.random.default_rng([config.seed, BRANCH, number]).random()
+    if drawn < lexical.dropout:
+        return "dense"
+    return "lexical" if drawn < lexical.dropout + lexical.alone else "all"
 
 
 def validated(trainer: Trainer, entry: Entry, checkpoints: Checkpoints, validate: Validate | None) -> Entry:

@@ -108,7 +108,8 @@ def zero_shot(source: str, folder: Path, cache: Path) -> Path:
 
 def _files(config: TrainConfig, data: Path) -> Iterator[Path]:
     """Those of the data sets that a recipe names."""
-    names = {source.name for source in config.sources} | set(config.validation)
+    without = (name for source in config.sources for name in source.without)
+    names = {*without, *config.validation, *(source.name for source in config.sources)}
     for name in sorted(names):
         yield from sorted(file for file in (data / name).rglob("*") if file.is_file())
 

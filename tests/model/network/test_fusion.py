@@ -68,6 +68,19 @@ def test_what_is_missing_changes_nothing_whatever_stands_in_its_place() -> None:
     assert not torch.equal(made(text, image, ONE, ONE), made(text, other, ONE, ONE))
 
 
+def test_the_gate_trusts_every_image_alike() -> None:
+    """It has seen those of the training too often: what it is told by is the text."""
+    made = GatedFusion(3, 5, 4, 6)
+    torch.nn.init.normal_(made.gate[2].weight)
+    given: list[Tensor] = []
+    made.gate.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    text, image, other = torch.randn(4, 3), torch.randn(4, 5), torch.randn(4, 5)
+    for looks in (image, other):
+        made(text, looks, ONE, ONE)
+    assert torch.equal(*given)
+    assert not torch.equal(made(text, image, ONE, ONE), made(text, other, ONE, ONE))
+
+
 def test_images_are_swapped_at_their_rate_and_only_where_both_have_one() -> None:
     torch.manual_seed(0)
     swap = ImageSwap(0.3)

@@ -57,6 +57,46 @@ def test_the_lexical_branch_is_added_to_the_unit_vector(text_only: NetworkConfig
     )
 
 
+def test_a_step_of_training_may_look_at_one_branch(text_only: NetworkConfig, tokenizer: Tokenizer) -> None:
+    """Text and image without the n-grams, or these alone; what is served is always all of it."""
+    network = ProductEncoder(text_only)
+    assert network.lexical is not None
+    network.lexical.read_vocabulary(tokenizer)
+    network.text.eval()
+    whole = network.eval()(IDS, MASK)
+    dense = torch.nn.functional.normalize(network.head(network.text(IDS, MASK)), dim=1)
+    network.train()
+    network.text.eval()  # no dropout
+    network.branch = "dense"
+    assert torch.allclose(network(IDS, MASK), dense, atol=1e-6)
+    network.branch = "lexical"
+    words = network(IDS, MASK)
+    assert torch.allclose(words, torch.nn.functional.normalize(network.lexical(IDS, MASK), dim=1), atol=1e-6)
+    assert not words[2].any(), "a text without words has no n-gram"
+    words[:, 0].sum().backward()
+    trained = {name for name, weight in network.named_parameters() if weight.grad is not None}
+    assert trained == {"lexical.weights.weight", "lexical.log_gains"}, "alone it has nothing to be scaled beside"
+    assert torch.equal(network.eval()(IDS, MASK), whole)
+
+
+def test_n_grams_alone_are_those_of_products_with_a_text(both: NetworkConfig, tokenizer: Tokenizer) -> None:
+    network = ProductEncoder(both)
+    assert network.lexical is not None
+    network.lexical.read_vocabulary(tokenizer)
+    network.branch = "lexical"
+    words = network(IDS, MASK, picture(3), torch.tensor([[1.0], [0.0], [1.0]]), torch.ones(3, 1))
+    assert words.any(dim=1).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(("dropout", "alone"), [(0.6, 0.5), (-0.1, 0.2)])
+def test_shares_of_branches_that_are_none_are_refused(text_only: NetworkConfig, dropout: float, alone: float) -> None:
+    lexical = LexicalConfig(buckets=31, dropout=dropout, alone=alone)
+    with pytest.raises(
+        ValueError, match=rf"lexical.dropout={dropout} and lexical.alone={alone} are shares of the steps"
+    ):
+        ProductEncoder(msgspec.structs.replace(text_only, lexical=lexical))
+
+
 def test_a_linear_projection_starts_orthogonal(text_only: NetworkConfig) -> None:
     weight = ProductEncoder(text_only).head.weight
     assert isinstance(weight, Tensor)

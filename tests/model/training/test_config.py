@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from model.data.dataset import Dataset
 from model.data.splits import held_out
+from model.training import corpus
 from model.training.config import (
     ConfigError,
     LossConfig,
@@ -21,6 +23,7 @@ from model.training.config import (
     recipes,
 )
 from model.training.corpus import read, read_source
+from producer.product import Product
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "training.md"
 
@@ -86,6 +89,24 @@ def test_what_is_held_out_is_not_learnt_from(config_of: Any, shop: Path) -> None
     hidden = held_out(read_source(shop, source), 0.25)
     assert hidden
     assert learnt == {item.product.id for item in whole.items} - hidden
+
+
+def test_a_source_goes_without_the_products_of_others(
+    config_of: Any, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(validation=[])
+    (source,) = config.sources
+    whole = {item.product.id for item in read(config, shop).parts[0].items}
+    other = Dataset("other", {id: Product(id=id, title="lamp") for id in ("a1", "b4", "elsewhere")})
+    monkeypatch.setattr(corpus, "read_named", lambda root, name: {"other": other}[name])
+    part = read(
+        msgspec.structs.replace(config, sources=(msgspec.structs.replace(source, without=("other",)),)), shop
+    ).parts[0]
+    assert {"a1", "b4"} <= whole
+    learnt = {item.product.id for item in part.items}
+    assert learnt.isdisjoint({"a1", "b4", "b1", "a4"}), "nor is what had no other partner"
+    assert learnt == whole - {"a1", "b4", "b1", "a4"}
+    assert not any(key.endswith("/a1") for keys in part.negatives.values() for key in keys)
 
 
 def test_fields_make_groups_and_what_lacks_one_stands_alone(config_of: Any, shop: Path) -> None:

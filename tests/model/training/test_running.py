@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from model.data.errors import DataError
 from model.training import logbook
 from model.training.checkpoints import Checkpoints
 from model.training.running import CHECKPOINTS, train
-from model.training.trainer import Diverged, Trainer
+from model.training.trainer import Diverged, Trainer, branch_of
 
 OBJECTIVES = ("infonce", "supcon", "labelled", "simclr", "moco", "byol")
 
@@ -87,11 +88,20 @@ def test_a_run_that_was_killed_goes_on(config_of: Any, shop: Path, killed: Any, 
 
 def test_chunks_give_the_same_steps_as_the_whole_batch(config_of: Any, shop: Path, tmp_path: Path) -> None:
     """Without dropout; with it the random numbers fall on other rows."""
+    shares = {"network__lexical__dropout": 0.4, "network__lexical__alone": 0.3}
     for chunk in (64, 6):
-        config = config_of(chunk=chunk, network__text__dropout=0.0)
+        config = config_of(chunk=chunk, network__text__dropout=0.0, **shares)
         train(config, shop, tmp_path / f"run-{chunk}", tmp_path, "cpu", quiet=True)
     one, other = weights(tmp_path / "run-64"), weights(tmp_path / "run-6")
     assert all(torch.allclose(value, other[name], atol=2e-4) for name, value in one.items())
+
+
+def test_branches_are_drawn_by_step_at_their_rates(config_of: Any) -> None:
+    config = config_of(network__lexical__dropout=0.2, network__lexical__alone=0.5)
+    drawn = Counter(branch_of(config, number) for number in range(2000))
+    assert [round(drawn[branch] / 2000, 1) for branch in ("dense", "lexical", "all")] == [0.2, 0.5, 0.3]
+    assert [branch_of(config, 7) for _ in range(3)] == [branch_of(config, 7)] * 3
+    assert {branch_of(config_of(), number) for number in range(50)} == {"all"}
 
 
 def test_two_processes_learn_from_one_batch_of_both(config_of: Any, shop: Path, tmp_path: Path) -> None:
