@@ -16,7 +16,6 @@ from model.image_encoders import ImageConfig, ImageEncoder
 from model.lexical import SMALLEST, LexicalBranch, LexicalConfig
 from model.text_encoders import TextConfig, TransformerConfig, TransformerEncoder, shape_of, text_encoder
 
-
 Branch = Literal["all", "dense", "lexical"]
 """What a step of training looks at: the whole network, or text and image without the n-grams, or these alone."""
 
@@ -148,8 +147,8 @@ def device_of(network: nn.Module) -> torch.device:
 def _check_shares(config: LexicalConfig) -> None:
     if min(config.dropout, config.alone) < 0 or config.dropout + config.alone > 1:
         raise ValueError(
-            f"lexical.dropout={config.dropout} and lexical.alone={config.alone} are shares of the steps: choose two that are 0 "
-            "or more and sum to 1 at most"
+            f"lexical.dropout={config.dropout} and lexical.alone={config.alone} are shares of the steps: choose two that "
+            "are 0 or more and sum to 1 at most"
         )
 
 
