@@ -158,7 +158,8 @@ class Steps:
         inputs = self._collator.inputs(products, images)
         if self._image_views is not None:
             seed = int(batches.generator(batch.epoch, batch.step, IMAGE_VIEWS).integers(SEEDS))
-            inputs["pixel_values"] = self._image_views(inputs["pixel_values"], seed)
+            given = inputs["has_image"].squeeze(1) > 0  # a source without images has none to change
+            inputs["pixel_values"][given] = self._image_views(inputs["pixel_values"][given], seed)
         return Step(inputs, Labels(groups, categories, len(batch.anchors)))
 
 

@@ -53,5 +53,6 @@ def test_views_of_images_are_drawn_by_step(step_of: Any) -> None:
     assert all(not torch.equal(view, told[0]) for view in views)
     assert len({round(view.sum().item(), 3) for view in views}) == len(views), "each has choices of its own"
     assert torch.equal(seen.inputs["pixel_values"], again.inputs["pixel_values"])
+    assert not seen.inputs["pixel_values"][~has].any(), "what is no image has no view"
     for name in ("input_ids", "attention_mask", "has_text", "has_image"):
         assert torch.equal(plain.inputs[name], seen.inputs[name])
