@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 PRIME = 2**31 - 1
+"""Products of two numbers below it stay below 2^62: no hash overflows int64, and torch and ONNX Runtime agree on all."""
 MULTIPLIER = 1_000_003
-"""Products stay below 2^52, so that the hash never overflows int64 and is the same in torch and in ONNX Runtime."""
 SMALLEST = 1e-6
 """A shorter sum is that of a text without n-grams and stays near zero. Half precision can hold this number."""
 CHUNK = 256
@@ -35,6 +35,8 @@ class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         buckets: weights; n-grams that fall into the same bucket share one.
         longest: n-grams of 1 to so many tokens.
+        spelling: n-grams are the same if their letters and digits are, however they are cut into tokens; tokens without any,
+            such as signs, are passed over.
         scale: length of the lexical vector beside the unit vector of the other branch, at the start.
         digits: gain of n-grams with a digit over the others, at the start.
         dropout: share of the steps of training that do without the branch, so that the rest of the network learns what it
@@ -44,6 +46,7 @@ class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     buckets: int = 262144
     longest: int = 3
+    spelling: bool = False
     scale: float = 1.0
     digits: float = 1.0
     dropout: float = 0.0
@@ -61,14 +64,15 @@ class LexicalBranch(nn.Module):
         times the learned scale.
     """
 
-    is_word: Tensor
+    symbols: Tensor
+    factors: Tensor
     has_digit: Tensor
     first_signs: Tensor
     second_signs: Tensor
 
     def __init__(self, config: LexicalConfig, vocabulary: int, dim: int) -> None:
         super().__init__()
-        self.buckets, self.longest = config.buckets, config.longest
+        self.buckets, self.longest, self.spelling = config.buckets, config.longest, config.spelling
         self.dim = dim
         self.register_buffer("first_signs", _signs(FIRST_SIGNS, dim))
         self.register_buffer("second_signs", _signs(SECOND_SIGNS, dim))
@@ -76,36 +80,43 @@ class LexicalBranch(nn.Module):
         nn.init.ones_(self.weights.weight)
         self.log_gains = nn.Parameter(torch.tensor([0.0, math.log(config.digits)]).repeat(config.longest, 1))
         self.scale = nn.Parameter(torch.tensor(config.scale))
-        self.register_buffer("is_word", torch.ones(vocabulary, dtype=torch.int64))
+        self.register_buffer("symbols", torch.arange(1, vocabulary + 1))
+        self.register_buffer("factors", torch.full((vocabulary,), MULTIPLIER))
         self.register_buffer("has_digit", torch.zeros(vocabulary))
 
     def read_vocabulary(self, tokenizer: Tokenizer) -> None:
-        """Learn which ids are special tokens, and which tokens have a digit.
+        """Learn which ids are special tokens, what the others spell, and which have a digit.
 
         Raises:
             ValueError: the tokenizer knows more tokens than the network.
         """
-        if (known := tokenizer.get_vocab_size()) > len(self.is_word):
+        if (known := tokenizer.get_vocab_size()) > len(self.symbols):
             raise ValueError(
-                f"the tokenizer has {known} tokens, the network {len(self.is_word)}: take its own tokenizer"
+                f"the tokenizer has {known} tokens, the network {len(self.symbols)}: take its own tokenizer"
             )
-        is_word, has_digit = self._marks(tokenizer)
-        self.is_word.copy_(is_word)
-        self.has_digit.copy_(has_digit)
+        for own, found in zip(self._learned(), self._marks(tokenizer), strict=True):
+            own.copy_(found)
 
     def has_read(self, tokenizer: Tokenizer) -> bool:
         """Whether what was learned is true of this tokenizer."""
-        is_word, has_digit = self._marks(tokenizer)
-        return torch.equal(self.is_word.cpu(), is_word) and torch.equal(self.has_digit.cpu(), has_digit)
+        marks = zip(self._learned(), self._marks(tokenizer), strict=True)
+        return all(torch.equal(own.cpu(), found) for own, found in marks)
 
-    def _marks(self, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
-        """``is_word`` and ``has_digit`` of a tokenizer."""
-        is_word, has_digit = torch.ones(len(self.is_word), dtype=torch.int64), torch.zeros(len(self.is_word))
+    def _learned(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.symbols, self.factors, self.has_digit
+
+    def _marks(self, tokenizer: Tokenizer) -> tuple[Tensor, Tensor, Tensor]:
+        """``symbols``, ``factors`` and ``has_digit`` of a tokenizer."""
+        size = len(self.symbols)
+        symbols, factors = torch.arange(1, size + 1), torch.full((size,), MULTIPLIER)
+        has_digit = torch.zeros(size)
         for word, id in tokenizer.get_vocab().items():
             has_digit[id] = float(any(character.isdigit() for character in word))
+            if self.spelling:
+                symbols[id], factors[id] = _spelt(word)
         for id, token in tokenizer.get_added_tokens_decoder().items():
-            is_word[id] = int(not token.special)
-        return is_word, has_digit
+            symbols[id] *= int(not token.special)
+        return symbols, factors, has_digit
 
     @torch.no_grad()
     def fit_idf(self, texts: Sequence[Sequence[int]]) -> None:
@@ -144,17 +155,22 @@ class LexicalBranch(nn.Module):
     def _ngrams(self, input_ids: Tensor, mask: Tensor, digits: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """By length: hash int64, whether it is an n-gram 0 or 1, whether it has a digit 0 or 1; each [n, tokens].
 
-        Entry i is the n-gram that begins at token i. Symbol 0 stands for what is no word.
+        Entry i is the n-gram that begins at token i, or at the i-th token that spells something. Symbol 0 stands for what is
+        no word. The hash of an n-gram is that of its tokens, one after the other: ``hash * factor + symbol``.
         """
-        symbols = (input_ids + 1) * mask * functional.embedding(input_ids, self.is_word.unsqueeze(1)).squeeze(-1)
+        symbols = functional.embedding(input_ids, self.symbols.unsqueeze(1)).squeeze(-1) * mask
+        factors = functional.embedding(input_ids, self.factors.unsqueeze(1)).squeeze(-1)
+        if self.spelling:
+            order = _words_first(symbols)
+            symbols, factors, digits = (each.gather(1, order) for each in (symbols, factors, digits))
         hashes = torch.zeros_like(symbols)
         valid, digit = torch.ones_like(digits), torch.zeros_like(digits)
         for _ in range(self.longest):
-            hashes = (hashes * MULTIPLIER + symbols) % PRIME
+            hashes = (hashes * factors + symbols) % PRIME
             valid = valid * symbols.clamp(max=1).to(valid.dtype)
             digit = torch.maximum(digit, digits)
             yield hashes, valid, digit
-            symbols, digits = _following(symbols), _following(digits)
+            symbols, factors, digits = _following(symbols), _following(factors), _following(digits)
 
     def _buckets_of(self, texts: Sequence[Sequence[int]]) -> Iterator[Tensor]:
         """The distinct buckets of each text."""
@@ -166,6 +182,25 @@ class LexicalBranch(nn.Module):
         hashes, valid = torch.cat([part[0] for part in parts], 1), torch.cat([part[1] for part in parts], 1)
         for one, present in zip(hashes % self.buckets, valid.bool(), strict=True):
             yield one[present].unique()
+
+
+def _spelt(word: str) -> tuple[int, int]:
+    """Symbol and factor of a token: the hash of its letters and digits, 0 if it has none, and the factor of so many of them.
+
+    The hash is a polynomial in the characters (Karp and Rabin, "Efficient randomized pattern-matching algorithms", 1987), so
+    that of a string is the same wherever it is cut.
+    """
+    symbol, factor = 0, 1
+    for character in filter(str.isalnum, word):
+        symbol, factor = (symbol * MULTIPLIER + ord(character)) % PRIME, factor * MULTIPLIER % PRIME
+    return symbol, factor
+
+
+def _words_first(symbols: Tensor) -> Tensor:
+    """The order int64 [n, tokens] in which those that have a symbol come first, else as they are."""
+    tokens = symbols.shape[1]
+    places = torch.arange(tokens, device=symbols.device)
+    return (places + tokens * (1 - symbols.clamp(max=1))).argsort(dim=1)
 
 
 def _shares(hashes: Tensor, valid: Tensor) -> Tensor:

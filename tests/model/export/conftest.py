@@ -15,7 +15,7 @@ from model.lexical import LexicalConfig
 from model.network import NetworkConfig, ProductEncoder
 from model.text_encoders import TextCnnConfig, TransformerConfig
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{i}" for i in range(30)), "desk", "16"]
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{i}" for i in range(30)), "desk", "16", "-"]
 SHAPE = {
     "model_type": "bert",
     "vocab_size": 64,
@@ -30,7 +30,7 @@ BOTH = NetworkConfig(
     text=TextCnnConfig(vocabulary=64, embedding=16, channels=8),
     dim=16,
     max_tokens=24,
-    lexical=LexicalConfig(97, 2),
+    lexical=LexicalConfig(97, 2, spelling=True),
     image=ImageConfig(size=32),
 )
 ABOUT = About(name="tiny", source="made by the tests", licence="Apache-2.0")

@@ -6,7 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
 from torch import Tensor
 
 from model.lexical import FIRST_SIGNS, MULTIPLIER, PRIME, SECOND_SIGNS, LexicalBranch, LexicalConfig
@@ -108,7 +110,71 @@ def test_digits_and_special_tokens_are_read_from_the_tokenizer(tokenizer: Tokeni
     made = branch(tokenizer)
     words = tokenizer.get_vocab()
     assert made.has_digit.nonzero().flatten().tolist() == sorted([words["16"], words["x9"]])
-    assert (made.is_word == 0).nonzero().flatten().tolist() == [0, 1, 2, 3]
+    assert (made.symbols == 0).nonzero().flatten().tolist() == [0, 1, 2, 3]
+
+
+PIECES = ("[PAD]", "[CLS]", "[SEP]", "dsc", "##w", "w", "12", "##12", "##0", "-", "/", "é", "w12", "dscw")
+SPECIAL = 3
+
+
+def spelling(longest: int = 2, dim: int = 512) -> LexicalBranch:
+    """Special tokens, words, pieces of words, and signs."""
+    tokenizer = Tokenizer(models.WordLevel({word: id for id, word in enumerate(PIECES)}))
+    tokenizer.add_special_tokens(list(PIECES[:SPECIAL]))
+    made = LexicalBranch(LexicalConfig(50_021, longest, spelling=True), vocabulary=len(PIECES), dim=dim)
+    made.read_vocabulary(tokenizer)
+    return made
+
+
+def ids(*pieces: str) -> list[int]:
+    return [1, *map(PIECES.index, pieces), 2]
+
+
+def spelt(text: list[int], longest: int) -> list[Counter[str]]:
+    """The n-grams of each length by loops: what the words among the tokens spell."""
+    words = [found for id in text[1:-1] if (found := "".join(filter(str.isalnum, PIECES[id])))]
+    return [Counter("".join(words[i : i + n]) for i in range(len(words) - n + 1)) for n in range(1, longest + 1)]
+
+
+@given(st.lists(st.lists(st.integers(SPECIAL, len(PIECES) - 1), max_size=9), min_size=1, max_size=4), st.integers(1, 4))
+def test_n_grams_by_spelling_are_strings(texts: list[list[int]], longest: int) -> None:
+    """The hashes that are counted are those of the strings, whatever the padding and the signs between."""
+    made = spelling(longest)
+    given_ids, mask = padded([[1, *text, 2] for text in texts])
+    for order, (hashes, valid, _) in enumerate(made._ngrams(given_ids, mask, torch.zeros(given_ids.shape))):
+        for text, row, counts in zip(texts, hashes, valid.bool(), strict=True):
+            wanted = spelt([1, *text, 2], longest)[order]
+            assert Counter(row[counts].tolist()) == Counter({polynomial(gram): n for gram, n in wanted.items()})
+
+
+def polynomial(text: str) -> int:
+    value = 0
+    for character in text:
+        value = (value * MULTIPLIER + ord(character)) % PRIME
+    return value
+
+
+def test_cuts_and_signs_do_not_count_where_the_spelling_does() -> None:
+    made = spelling()
+    one, same, other = made(
+        *padded([ids("dsc", "-", "w", "12"), ids("dsc", "##w", "/", "##12"), ids("dsc", "12", "w")])
+    )
+    assert torch.allclose(one, same, atol=1e-6)
+    assert not torch.allclose(one, other, atol=1e-2)
+    whole, cut = made(*padded([ids("w12"), ids("w", "##12")]))
+    assert whole @ cut > 0.5, "w12 is also a pair of tokens"
+
+
+def test_a_text_of_signs_has_no_n_grams_by_spelling() -> None:
+    assert spelling()(*padded([ids("-", "/"), ids("dsc")]))[0].abs().max() == 0
+
+
+def test_digits_are_those_of_the_n_gram_after_signs_are_passed_over() -> None:
+    made = spelling()
+    given_ids, mask = padded([ids("-", "dsc", "-", "12", "w")])
+    digits = torch.nn.functional.embedding(given_ids, made.has_digit.unsqueeze(1)).squeeze(-1)
+    found = [(digit * valid)[0, :4].tolist() for _, valid, digit in made._ngrams(given_ids, mask, digits)]
+    assert found == [[0, 1, 0, 0], [1, 1, 0, 0]]
 
 
 def test_a_tokenizer_with_more_words_is_refused(tokenizer: Tokenizer) -> None:
