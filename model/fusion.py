@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model.ranges import Positive, Share
+
 WEIGHT_ONE = math.log(math.e - 1)
 """Softplus of it is 1."""
 
@@ -26,9 +28,9 @@ class FusionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     kind: Literal["concat", "gated"] = "gated"
-    hidden: int = 128
-    modality_dropout: float = 0.2
-    image_swap: float = 0.0
+    hidden: Positive = 128
+    modality_dropout: Share = 0.2
+    image_swap: Share = 0.0
 
 
 class ModalityDropout(nn.Module):

@@ -19,6 +19,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model.ranges import Factor, Positive, Rate, Share
+
 PRIME = 2**31 - 1
 """Products of two numbers below it stay below 2^62: no hash overflows int64, and torch and ONNX Runtime agree on all."""
 MULTIPLIER = 1_000_003
@@ -42,15 +44,25 @@ class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         dropout: share of the steps of training that do without the branch, so that the rest of the network learns what it
             could leave to this one.
         alone: share of the steps in which the branch is all there is, so that it learns what it could leave to the rest.
+
+    Raises:
+        ValueError: the two shares sum to more than 1.
     """
 
-    buckets: int = 262144
-    longest: int = 3
+    buckets: Positive = 262144
+    longest: Positive = 3
     spelling: bool = False
-    scale: float = 1.0
-    digits: float = 1.0
-    dropout: float = 0.0
-    alone: float = 0.0
+    scale: Rate = 1.0
+    digits: Factor = 1.0
+    dropout: Share = 0.0
+    alone: Share = 0.0
+
+    def __post_init__(self) -> None:
+        """Check what two fields are together."""
+        if self.dropout + self.alone > 1:
+            raise ValueError(
+                f"dropout={self.dropout} and alone={self.alone} are shares of the steps: choose two that sum to 1 at most"
+            )
 
 
 class LexicalBranch(nn.Module):

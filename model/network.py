@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,6 +15,7 @@ from model import pretrained
 from model.fusion import FusionConfig, ImageSwap, ModalityDropout, fusion, projection
 from model.image_encoders import ImageConfig, ImageEncoder
 from model.lexical import SMALLEST, LexicalBranch, LexicalConfig
+from model.ranges import Positive
 from model.text_encoders import TextConfig, TransformerConfig, TransformerEncoder, shape_of, text_encoder
 
 Branch = Literal["all", "dense", "lexical"]
@@ -34,8 +36,8 @@ class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     text: TextConfig
-    dim: int = 384
-    max_tokens: int = 128
+    dim: Positive = 384
+    max_tokens: Annotated[int, Meta(ge=3)] = 128
     projection: Literal["linear", "identity"] = "linear"
     image: ImageConfig | None = None
     fusion: FusionConfig = FusionConfig()
@@ -71,7 +73,6 @@ class ProductEncoder(nn.Module):
             self.image_swap = ImageSwap(config.fusion.image_swap)
         self.lexical: LexicalBranch | None = None
         if config.lexical is not None:
-            _check_shares(config.lexical)
             self.lexical = LexicalBranch(config.lexical, self.text.vocabulary, config.dim)
 
     def forward(
@@ -142,14 +143,6 @@ def parameters(network: nn.Module) -> int:
 def device_of(network: nn.Module) -> torch.device:
     """Where its weights are."""
     return next(network.parameters()).device
-
-
-def _check_shares(config: LexicalConfig) -> None:
-    if min(config.dropout, config.alone) < 0 or config.dropout + config.alone > 1:
-        raise ValueError(
-            f"lexical.dropout={config.dropout} and lexical.alone={config.alone} are shares of the steps: choose two that "
-            "are 0 or more and sum to 1 at most"
-        )
 
 
 def _head(config: NetworkConfig, width: int) -> nn.Module:

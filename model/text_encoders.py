@@ -6,13 +6,16 @@ Both take token ids and a mask and give one vector a text; no vector depends on 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 import msgspec
 import torch
+from msgspec import Meta
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
+
+from model.ranges import Count, Positive, Share
 
 
 class TransformerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="transformer", tag_field="kind"):
@@ -28,19 +31,19 @@ class TransformerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
     source: str = ""
     pooling: Literal["mean", "cls"] = "mean"
-    frozen_layers: int = 0
-    dropout: float = 0.1
+    frozen_layers: Count = 0
+    dropout: Share = 0.1
     shape: dict[str, Any] = {}
 
 
 class TextCnnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cnn", tag_field="kind"):
     """TextCNN: ``channels`` filters for each of the ``widths``, over token embeddings of ``embedding`` numbers."""
 
-    vocabulary: int = 30522
-    embedding: int = 128
-    widths: tuple[int, ...] = (3, 4, 5)
-    channels: int = 256
-    dropout: float = 0.1
+    vocabulary: Positive = 30522
+    embedding: Positive = 128
+    widths: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (3, 4, 5)
+    channels: Positive = 256
+    dropout: Share = 0.1
 
 
 TextConfig: TypeAlias = TransformerConfig | TextCnnConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -15,12 +16,13 @@ from msgspec import Meta
 from model.bundle import TextSpec
 from model.errors import ModelError
 from model.network import NetworkConfig
+from model.ranges import Count, Factor, Positive, Rate, Share
 
 RECIPES = files("model") / "recipes"
 
-Positive = Annotated[int, Meta(gt=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-Rate = Annotated[float, Meta(ge=0)]
+_PLACE = re.compile(r" - at `\$\.(?P<place>.+)`$")
+_PARTS = re.compile(r"[^.\[\]]+")
+
 Objective = Literal["infonce", "supcon", "labelled", "simclr", "moco", "byol"]
 
 
@@ -60,7 +62,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mapping: dict[str, str] = {}
     language: str = "xx"
     splits: tuple[str, ...] = ("train",)
-    weight: Annotated[float, Meta(gt=0)] = 1.0
+    weight: Factor = 1.0
     views: bool = False
     hold_out: Share = 0.0
     without: tuple[str, ...] = ()
@@ -85,7 +87,7 @@ class LossConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: Objective = "infonce"
-    temperature: Annotated[float, Meta(gt=0)] = 0.07
+    temperature: Factor = 0.07
     metric: Literal["cosine", "euclidean"] = "cosine"
     sizes: tuple[Positive, ...] = ()
     hard_negatives: bool = True
@@ -113,7 +115,7 @@ class OptimiserConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lexical_learning_rate: Rate = 1e-2
     weight_decay: Rate = 0.01
     warmup: Share = 0.1
-    clip: Annotated[float, Meta(gt=0)] = 1.0
+    clip: Factor = 1.0
 
 
 class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -163,7 +165,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     validate_every: Positive = 100
     checkpoint_every: Positive = 50
     patience: Positive = 5
-    mine_every: Annotated[int, Meta(ge=0)] = 0
+    mine_every: Count = 0
 
     def fingerprint(self) -> str:
         """Of everything that a run depends on: another one may not go on from its checkpoints."""
@@ -208,7 +210,22 @@ def _config(text: str, where: str, changes: Mapping[str, Any]) -> TrainConfig:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where} is not TOML ({error}): mend that line") from None
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}: docs/training.md lists the fields") from None
+        raise ConfigError(f"{where}: {_complaint(str(error), given)}: docs/training.md lists the fields") from None
+
+
+def _complaint(error: str, given: Any) -> str:
+    """The error with the field in front, and with the value that was given where there is one."""
+    found = _PLACE.search(error)
+    if found is None:
+        return error
+    place, value = found["place"], given
+    try:
+        for part in _PARTS.findall(place):
+            value = value[int(part)] if isinstance(value, list) else value[part]
+    except (LookupError, TypeError, ValueError):
+        return f"{place}: {error[: found.start()]}"
+    shown = repr(value) if not isinstance(value, dict | list) else "…"
+    return f"{place}={shown}: {error[: found.start()]}"
 
 
 def _change(given: dict[str, Any], name: str, value: Any) -> None:
