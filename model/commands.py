@@ -155,12 +155,16 @@ def _config(recipe: str, file: Path | None, changes: list[str]) -> TrainConfig:
     if bool(recipe) == (file is not None):
         names = ", ".join(config.recipes())
         raise typer.BadParameter(f"name one of --recipe (there are {names}) and --config")
-    named = dict(_change(change) for change in changes)
+    named = dict(parsed_change(change) for change in changes)
     return config.from_file(file, named) if file is not None else config.recipe(recipe, named)
 
 
-def _change(change: str) -> tuple[str, Any]:
-    """Numbers, true, false and lists as in JSON; all else is text."""
+def parsed_change(change: str) -> tuple[str, Any]:
+    """Field and value of ``field=value``: numbers, true, false and lists as in JSON; all else is text.
+
+    Raises:
+        BadParameter: it is not written so.
+    """
     name, equals, value = change.partition("=")
     if not equals:
         raise typer.BadParameter(f"--set {change}: write it as field=value, such as steps=200")

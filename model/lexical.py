@@ -5,7 +5,7 @@ projection of the text's TF-IDF vector (Achlioptas, "Database-friendly random pr
 about 1 / sqrt(dim). A row is the product of two rows of random signs, one chosen by the hash modulo one prime and one modulo
 another: any two different rows are independent, as if each were drawn by itself, and two small tables make a million of them.
 Weights are hashed into buckets (Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009), and train
-with everything else.
+with everything else. N-grams are told apart by their tokens, or by the letters and digits that they spell.
 """
 
 from __future__ import annotations
