@@ -75,7 +75,7 @@ class OnKafka:
         assert self.producer.flush(10) == 0
 
     def source(self, offsets: Offsets | None = None) -> Source:
-        source = KafkaSource(self.config, self.name, f"group-{self.name}", 0.005, lambda: self.now)
+        source = KafkaSource(self.config, self.name, f"group-{self.name}", 0.005, lambda: self.now + time.monotonic())
         source.begin(offsets or {})
         self.sources.append(source)
         return source

@@ -82,7 +82,7 @@ def test_categories_are_those_of_the_products_learnt_from(telling: Any, stocked:
 
 
 def test_a_field_that_is_none_is_refused(telling: Any) -> None:
-    with pytest.raises(ConfigError, match=r"matching regex .*loss.category_field"):
+    with pytest.raises(ConfigError, match=r"loss.category_field='title': Expected `str` matching regex"):
         telling(loss__category_field="title")
 
 
