@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.ranges import Factor, Positive, Rate, Share
+from model.ranges import Factor, Positive, Rate
 
 PRIME = 2**31 - 1
 """Products of two numbers below it stay below 2^62: no hash overflows int64, and torch and ONNX Runtime agree on all."""
@@ -46,7 +46,7 @@ class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         alone: share of the steps in which the branch is all there is, so that it learns what it could leave to the rest.
 
     Raises:
-        ValueError: the two shares sum to more than 1.
+        ValueError: one of the two shares is negative, or they sum to more than 1.
     """
 
     buckets: Positive = 262144
@@ -54,14 +54,15 @@ class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spelling: bool = False
     scale: Rate = 1.0
     digits: Factor = 1.0
-    dropout: Share = 0.0
-    alone: Share = 0.0
+    dropout: float = 0.0
+    alone: float = 0.0
 
     def __post_init__(self) -> None:
         """Check what two fields are together."""
-        if self.dropout + self.alone > 1:
+        if min(self.dropout, self.alone) < 0 or self.dropout + self.alone > 1:
             raise ValueError(
-                f"dropout={self.dropout} and alone={self.alone} are shares of the steps: choose two that sum to 1 at most"
+                f"dropout={self.dropout} and alone={self.alone} are shares of the steps: choose two that are 0 or more and "
+                "sum to 1 at most"
             )
 
 

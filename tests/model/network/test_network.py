@@ -88,9 +88,10 @@ def test_n_grams_alone_are_those_of_products_with_a_text(both: NetworkConfig, to
     assert words.any(dim=1).tolist() == [True, False, False]
 
 
-def test_shares_of_branches_that_are_none_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"dropout=0.6 and alone=0.5 are shares of the steps"):
-        LexicalConfig(buckets=31, dropout=0.6, alone=0.5)
+@pytest.mark.parametrize(("dropout", "alone"), [(0.6, 0.5), (-0.1, 0.2)])
+def test_shares_of_branches_that_are_none_are_refused(dropout: float, alone: float) -> None:
+    with pytest.raises(ValueError, match=rf"dropout={dropout} and alone={alone} are shares of the steps"):
+        LexicalConfig(buckets=31, dropout=dropout, alone=alone)
 
 
 def test_a_linear_projection_starts_orthogonal(text_only: NetworkConfig) -> None:
