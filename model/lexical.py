@@ -41,6 +41,8 @@ class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             such as signs, are passed over.
         scale: length of the lexical vector beside the unit vector of the other branch, at the start.
         digits: gain of n-grams with a digit over the others, at the start.
+        falloff: an n-gram so many tokens from the start of the text weighs half of one at the start, at ``p`` tokens
+            ``1 / (1 + p / falloff)``: titles come first, descriptions last. 0 for the same weight wherever it is.
         dropout: share of the steps of training that do without the branch, so that the rest of the network learns what it
             could leave to this one.
         alone: share of the steps in which the branch is all there is, so that it learns what it could leave to the rest.
@@ -54,6 +56,7 @@ class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spelling: bool = False
     scale: Rate = 1.0
     digits: Factor = 1.0
+    falloff: Rate = 0.0
     dropout: float = 0.0
     alone: float = 0.0
 
@@ -69,7 +72,8 @@ class LexicalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LexicalBranch(nn.Module):
     """Texts to vectors of their n-grams.
 
-    Repeats count as ``1 + log(count)``. N-grams of each length, with and without a digit, have a learned gain of their own.
+    Repeats count as ``1 + log(count)``, where a copy far from the start of the text may count as less than one. N-grams of
+    each length, with and without a digit, have a learned gain of their own.
     Padding and special tokens take part in no n-gram.
 
     Shape:
@@ -86,6 +90,7 @@ class LexicalBranch(nn.Module):
     def __init__(self, config: LexicalConfig, vocabulary: int, dim: int) -> None:
         super().__init__()
         self.buckets, self.longest, self.spelling = config.buckets, config.longest, config.spelling
+        self.falloff = config.falloff
         self.dim = dim
         self.register_buffer("first_signs", _signs(FIRST_SIGNS, dim))
         self.register_buffer("second_signs", _signs(SECOND_SIGNS, dim))
@@ -150,12 +155,11 @@ class LexicalBranch(nn.Module):
 
     def unit(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The same without the scale: float32 [n, dim], unit vectors, or zero where there is no n-gram."""
-        digits = functional.embedding(input_ids, self.has_digit.unsqueeze(1)).squeeze(-1)
-        total = digits.new_zeros(())
-        for order, (hashes, valid, digit) in enumerate(self._ngrams(input_ids, attention_mask, digits)):
-            bucket = hashes % self.buckets
+        total = self.scale.new_zeros(())
+        for order, (hashes, valid, digit, places) in enumerate(self._ngrams(input_ids, attention_mask)):
             gains = self.log_gains[order].exp()
-            weight = self.weights(bucket).squeeze(-1) * torch.lerp(gains[0], gains[1], digit) * _shares(hashes, valid)
+            weight = self.weights(hashes % self.buckets).squeeze(-1) * torch.lerp(gains[0], gains[1], digit)
+            weight = weight * _shares(hashes, valid, places)
             total = total + torch.matmul(weight.unsqueeze(1), self.rows(hashes)).squeeze(1)
         return functional.normalize(total, dim=1, eps=SMALLEST)
 
@@ -165,25 +169,35 @@ class LexicalBranch(nn.Module):
         rows: Tensor = first.to(self.scale.dtype) * second.to(self.scale.dtype) * self.dim**-0.5
         return rows
 
-    def _ngrams(self, input_ids: Tensor, mask: Tensor, digits: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """By length: hash int64, whether it is an n-gram 0 or 1, whether it has a digit 0 or 1; each [n, tokens].
+    def _ngrams(self, input_ids: Tensor, mask: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """By length: hash int64, whether it is an n-gram 0 or 1, whether it has a digit 0 or 1, and the weight of its place.
 
-        Entry i is the n-gram that begins at token i, or at the i-th token that spells something. Symbol 0 stands for what is
-        no word. The hash of an n-gram is that of its tokens, one after the other: ``hash * factor + symbol``.
+        All are [n, tokens]. Entry i is the n-gram that begins at token i, or at the i-th token that spells something. Symbol
+        0 stands for what is no word. The hash of an n-gram is that of its tokens, one after the other: ``hash * factor +
+        symbol``.
         """
         symbols = functional.embedding(input_ids, self.symbols.unsqueeze(1)).squeeze(-1) * mask
         factors = functional.embedding(input_ids, self.factors.unsqueeze(1)).squeeze(-1)
+        digits = functional.embedding(input_ids, self.has_digit.unsqueeze(1)).squeeze(-1)
+        places = self._places(digits)
         if self.spelling:
             order = _words_first(symbols)
-            symbols, factors, digits = (each.gather(1, order) for each in (symbols, factors, digits))
+            symbols, factors, digits, places = (each.gather(1, order) for each in (symbols, factors, digits, places))
         hashes = torch.zeros_like(symbols)
         valid, digit = torch.ones_like(digits), torch.zeros_like(digits)
         for _ in range(self.longest):
             hashes = (hashes * factors + symbols) % PRIME
             valid = valid * symbols.clamp(max=1).to(valid.dtype)
             digit = torch.maximum(digit, digits)
-            yield hashes, valid, digit
+            yield hashes, valid, digit, places
             symbols, factors, digits = _following(symbols), _following(factors), _following(digits)
+
+    def _places(self, like: Tensor) -> Tensor:
+        """The weights of the places of tokens [n, tokens]."""
+        if self.falloff == 0:
+            return torch.ones_like(like)
+        places = torch.arange(like.shape[1], device=like.device).to(like.dtype)
+        return torch.ones_like(like) / (1 + places / self.falloff)
 
     def _buckets_of(self, texts: Sequence[Sequence[int]]) -> Iterator[Tensor]:
         """The distinct buckets of each text."""
@@ -191,7 +205,7 @@ class LexicalBranch(nn.Module):
         ids = nn.utils.rnn.pad_sequence([torch.tensor(text, dtype=torch.int64) for text in texts], batch_first=True)
         lengths = torch.tensor([len(text) for text in texts]).unsqueeze(1)
         mask = (torch.arange(ids.shape[1]) < lengths).long()
-        parts = list(self._ngrams(ids.to(device), mask.to(device), torch.zeros(ids.shape, device=device)))
+        parts = list(self._ngrams(ids.to(device), mask.to(device)))
         hashes, valid = torch.cat([part[0] for part in parts], 1), torch.cat([part[1] for part in parts], 1)
         for one, present in zip(hashes % self.buckets, valid.bool(), strict=True):
             yield one[present].unique()
@@ -216,11 +230,14 @@ def _words_first(symbols: Tensor) -> Tensor:
     return (places + tokens * (1 - symbols.clamp(max=1))).argsort(dim=1)
 
 
-def _shares(hashes: Tensor, valid: Tensor) -> Tensor:
-    """Of each n-gram, ``(1 + log count) / count``: all its copies together then weigh 1 + log count. Zero where invalid."""
+def _shares(hashes: Tensor, valid: Tensor, places: Tensor) -> Tensor:
+    """Of each n-gram an equal share of what its copies weigh together: the sum of their places, ``1 + log sum`` above 1.
+
+    Zero where invalid.
+    """
     same = (hashes.unsqueeze(2) == hashes.unsqueeze(1)).to(valid.dtype)
-    count = torch.matmul(same, valid.unsqueeze(2)).squeeze(2).clamp_min(1)
-    return valid * (1 + count.log()) / count
+    copies, heard = torch.matmul(same, torch.stack([valid, valid * places], dim=2)).unbind(dim=2)
+    return valid * torch.where(heard > 1, 1 + heard.clamp_min(1).log(), heard) / copies.clamp_min(1)
 
 
 def _following(values: Tensor) -> Tensor:

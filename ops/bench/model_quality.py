@@ -27,17 +27,15 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from encoder_speed import ROUNDS, Race, races
-from options import chosen
+from options import chosen, told_errors
 from quality_figures import figures, modalities, speeds, verdicts
 from recipe_runs import minutes, trained, zero_shot
 from rich.console import Console
 
-from model.errors import ModelError
 from model.evaluation.bench import report_of
 from model.evaluation.plotting import plot
 from model.evaluation.rendering import Grid, grids, show
 from model.evaluation.report import Report
-from producer.errors import ProducerError
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS, CACHE = ROOT / ".local" / "models", ROOT / ".local" / "pretrained"
@@ -78,11 +76,8 @@ def main(
     """Train what is not there yet, measure everything, print the tables, and the JSON."""
     names = chosen(only, SETS)
     started = time.monotonic()
-    try:
+    with told_errors(told):
         measured = _measure(names, quick, data, plots)
-    except (ModelError, ProducerError) as error:
-        told.print(f"error: {error}", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
     last = figures(list(measured.reports.values()), _ratio(measured.races))
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)

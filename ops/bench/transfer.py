@@ -23,12 +23,11 @@ import msgspec
 import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from options import chosen
+from options import chosen, told_errors
 from rich.console import Console
 
 from model.data.readers import read_named
 from model.data.splits import held_out
-from model.errors import ModelError
 from model.evaluation.bundles import BundleRanker
 from model.evaluation.evaluate import Benchmark, benchmark, evaluate, with_baselines
 from model.evaluation.ranking import System
@@ -37,7 +36,6 @@ from model.evaluation.report import DifferenceRow, Report, SearchRow
 from model.evaluation.variants import PLAIN, TITLES, variant
 from model.runtime import OnnxEncoder
 from model.training.config import TrainConfig, recipe
-from producer.errors import ProducerError
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS, CACHE = ROOT / ".local" / "models", ROOT / ".local" / "pretrained"
@@ -79,14 +77,11 @@ def main(
         "categories_by_match": (lambda: second_task(matched, _matched(data), data), tasks_grid),
     }
     reports: dict[str, Report] = {}
-    try:
+    with told_errors(told):
         for name in names:
             measure, grid = parts[name]
             reports[name] = measure()
             show([grid(reports[name])], console)
-    except (ModelError, ProducerError) as error:
-        told.print(f"error: {error}", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(reports), indent=1) + b"\n")

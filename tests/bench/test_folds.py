@@ -59,6 +59,26 @@ def test_dealing_again_gives_the_same_bytes(data: Path, tmp_path: Path) -> None:
     assert read[0] == read[1]
 
 
+def test_a_shop_that_was_never_seen_is_asked_all_that_is_not_tested(data: Path, tmp_path: Path) -> None:
+    dataset = read_named(folds.deal(data, tmp_path / "whole", None), "abt_buy")
+    splits = {pair.left: pair.split for pair in dataset.pairs}
+    assert splits == {f"A{at}": "test" if at % 5 else "valid" for at in range(60)}
+
+
+def test_the_training_of_a_shop_never_seen_is_without_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    trained: list[tuple[set[str], Any]] = []
+
+    def encoder(changes: Mapping[str, Any], root: Path) -> str:
+        trained.append(({source["name"] for source in changes["sources"]}, changes["steps"]))
+        return "encoder"
+
+    monkeypatch.setattr(folds, "encoder_of", encoder)
+    monkeypatch.setattr(folds, "answers", lambda encoder, root, shop: (encoder, root, shop))
+    found = folds.unseen({"steps": 80}, tmp_path)
+    assert trained == [({"amazon_google", folds.OTHER}, 80), ({"abt_buy", folds.OTHER}, 80)]
+    assert found["abt_buy, never seen"] == ("encoder", tmp_path, "abt_buy")
+
+
 def table(*ranks: int) -> Table:
     return Table("matches", [Answer(f"A{at}", False, np.array([rank])) for at, rank in enumerate(ranks)])
 
@@ -66,13 +86,15 @@ def table(*ranks: int) -> Table:
 def called(monkeypatch: pytest.MonkeyPatch, found: Any, *options: str) -> Result:
     app = folds.typer.Typer()
     app.command()(folds.main)
+    monkeypatch.setattr(folds, "deal", lambda data, root, fold: root)
     monkeypatch.setattr(folds, "tables", found)
+    monkeypatch.setattr(folds, "unseen", lambda *of: dict.fromkeys(map(folds.UNSEEN.format, folds.SHOPS), table(1, 4)))
     return CliRunner().invoke(app, list(options))
 
 
 def test_the_change_is_beside_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(changes: Mapping[str, Any], number: int, data: Path) -> folds.Tables:
-        assert (changes["steps"], number) == (80, 3)
+    def found(changes: Mapping[str, Any], roots: list[Path]) -> folds.Tables:
+        assert (changes["steps"], [root.name for root in roots]) == (80, ["data0", "data1", "data2"])
         better = changes.get("network.lexical.scale") == 0.7
         return dict.fromkeys(folds.SHOPS, table(1, 1, 1, 12) if better else table(1, 2, 2, 12))
 
@@ -81,6 +103,7 @@ def test_the_change_is_beside_the_recipe(monkeypatch: pytest.MonkeyPatch) -> Non
     last = json.loads(done.stdout.splitlines()[-1])
     assert last["recipe"]["abt_buy"] == {"r1": 0.25, "r10": 0.75, "k995": 12.0}
     assert last["changed"]["amazon_google"]["r1"] == 0.75
+    assert last["recipe"]["amazon_google, never seen"] == {"r1": 0.5, "r10": 1.0, "k995": 4.0}
     assert "+0.500 [+0.000, +1.000]" in done.stdout
 
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import product
 
 import numpy as np
 import pytest
@@ -17,8 +18,11 @@ DIM = 16
 TEXTS = [[2, 5, 6, 5, 6, 24, 3], [2, 5, 6, 3], [2, 9, 3], [2, 3]]
 
 
-def branch(tokenizer: Tokenizer, buckets: int = 101, longest: int = 3, dim: int = DIM) -> LexicalBranch:
-    made = LexicalBranch(LexicalConfig(buckets=buckets, longest=longest, scale=0.5), vocabulary=40, dim=dim)
+def branch(
+    tokenizer: Tokenizer, buckets: int = 101, longest: int = 3, dim: int = DIM, falloff: float = 0
+) -> LexicalBranch:
+    config = LexicalConfig(buckets=buckets, longest=longest, scale=0.5, falloff=falloff)
+    made = LexicalBranch(config, vocabulary=40, dim=dim)
     made.read_vocabulary(tokenizer)
     return made
 
@@ -32,37 +36,49 @@ def padded(texts: list[list[int]]) -> tuple[Tensor, Tensor]:
 def naive(made: LexicalBranch, text: list[int]) -> Tensor:
     """The same by loops over words and n-grams."""
     words = [id for id in text if id > 3]
-    counts = Counter(tuple(words[i : i + n]) for n in range(1, 4) for i in range(len(words) - n + 1))
+    heard: dict[tuple[int, ...], float] = defaultdict(float)
+    for n, i in product(range(1, 4), range(len(words))):
+        if len(gram := tuple(words[i : i + n])) == n:
+            place = 1 + i  # after the special token at the start
+            heard[gram] += 1 / (1 + place / made.falloff) if made.falloff else 1
     total = torch.zeros(DIM)
-    for gram, count in counts.items():
+    for gram, weight in heard.items():
         value = 0
         for id in gram:
             value = (value * MULTIPLIER + id + 1) % PRIME
         bucket = value % made.buckets
         gain = made.log_gains[len(gram) - 1, int(any(made.has_digit[list(gram)]))].exp()
-        total += made.rows(torch.tensor(value)) * made.weights.weight[bucket] * gain * (1 + math.log(count))
+        total += (
+            made.rows(torch.tensor(value))
+            * made.weights.weight[bucket]
+            * gain
+            * (1 + math.log(weight) if weight > 1 else weight)
+        )
     unit: Tensor = total / total.norm() * made.scale
     return unit
 
 
-def test_it_is_the_weighted_sum_over_the_n_grams(tokenizer: Tokenizer) -> None:
-    made = branch(tokenizer)
+@pytest.mark.parametrize("falloff", [0, 1.5, 40])
+def test_it_is_the_weighted_sum_over_the_n_grams(tokenizer: Tokenizer, falloff: float) -> None:
+    made = branch(tokenizer, falloff=falloff)
     torch.nn.init.uniform_(made.weights.weight, 0.5, 2)
     torch.nn.init.uniform_(made.log_gains, -1, 1)
     for text, vector in zip(TEXTS[:3], made(*padded(TEXTS)), strict=False):
         assert torch.allclose(vector, naive(made, text), atol=1e-6)
 
 
-def test_a_text_without_words_is_zero_and_trains_nothing(tokenizer: Tokenizer) -> None:
-    made = branch(tokenizer)
+@pytest.mark.parametrize("falloff", [0, 5])
+def test_a_text_without_words_is_zero_and_trains_nothing(tokenizer: Tokenizer, falloff: float) -> None:
+    made = branch(tokenizer, falloff=falloff)
     vectors = made(*padded(TEXTS))
     assert vectors[3].tolist() == [0] * DIM
     vectors.square().sum().backward()
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in made.parameters())
 
 
-def test_padding_and_company_change_nothing(tokenizer: Tokenizer) -> None:
-    made = branch(tokenizer)
+@pytest.mark.parametrize("falloff", [0, 5])
+def test_padding_and_company_change_nothing(tokenizer: Tokenizer, falloff: float) -> None:
+    made = branch(tokenizer, falloff=falloff)
     together = made(*padded(TEXTS))
     for text, vector in zip(TEXTS, together, strict=True):
         assert torch.allclose(made(*padded([text]))[0], vector, atol=1e-6)
@@ -141,7 +157,7 @@ def test_n_grams_by_spelling_are_strings(texts: list[list[int]], longest: int) -
     """The hashes that are counted are those of the strings, whatever the padding and the signs between."""
     made = spelling(longest)
     given_ids, mask = padded([[1, *text, 2] for text in texts])
-    for order, (hashes, valid, _) in enumerate(made._ngrams(given_ids, mask, torch.zeros(given_ids.shape))):
+    for order, (hashes, valid, _, _) in enumerate(made._ngrams(given_ids, mask)):
         for text, row, counts in zip(texts, hashes, valid.bool(), strict=True):
             wanted = spelt([1, *text, 2], longest)[order]
             assert Counter(row[counts].tolist()) == Counter({polynomial(gram): n for gram, n in wanted.items()})
@@ -172,9 +188,21 @@ def test_a_text_of_signs_has_no_n_grams_by_spelling() -> None:
 def test_digits_are_those_of_the_n_gram_after_signs_are_passed_over() -> None:
     made = spelling()
     given_ids, mask = padded([ids("-", "dsc", "-", "12", "w")])
-    digits = torch.nn.functional.embedding(given_ids, made.has_digit.unsqueeze(1)).squeeze(-1)
-    found = [(digit * valid)[0, :4].tolist() for _, valid, digit in made._ngrams(given_ids, mask, digits)]
+    found = [(digit * valid)[0, :4].tolist() for _, valid, digit, _ in made._ngrams(given_ids, mask)]
     assert found == [[0, 1, 0, 0], [1, 1, 0, 0]]
+
+
+def test_the_weight_of_a_place_is_that_of_the_token_signs_and_all() -> None:
+    made = LexicalBranch(LexicalConfig(101, 1, spelling=True, falloff=4), vocabulary=len(PIECES), dim=DIM)
+    made.symbols.copy_(spelling().symbols)
+    (_, valid, _, places), *_ = made._ngrams(*padded([ids("-", "dsc", "-", "12", "w")]))
+    assert places[valid.bool()].tolist() == pytest.approx([1 / (1 + at / 4) for at in (2, 4, 5)])
+
+
+def test_a_word_at_the_start_says_more_than_one_at_the_end(tokenizer: Tokenizer) -> None:
+    turned = padded([[2, 5, 6, 7, 8, 3], [2, 5, 9, 10, 11, 3], [2, 12, 13, 14, 8, 3]])
+    one, first, last = torch.nn.functional.normalize(branch(tokenizer, longest=1, dim=4096, falloff=2)(*turned))
+    assert one @ first > one @ last + 0.1
 
 
 def test_a_tokenizer_with_more_words_is_refused(tokenizer: Tokenizer) -> None:

@@ -67,6 +67,7 @@ def test_a_changed_field_is_another_training() -> None:
         ({"network.text.dropout": 2}, "network.text.dropout=2: Expected `float` <= 1.0"),
         ({"network.text": {"kind": "cnn", "widths": []}}, "network.text.widths=…: Expected `array` of length >= 1"),
         ({"network.fusion.image_swap": 1.5}, "network.fusion.image_swap=1.5: Expected `float` <= 1.0"),
+        ({"network.lexical.falloff": -1}, "network.lexical.falloff=-1: Expected `float` >= 0.0"),
         ({"network.lexical.longest": 0}, "network.lexical.longest=0: Expected `int` >= 1"),
         ({"network.lexical.digits": 0}, "network.lexical.digits=0: Expected `float` > 0.0"),
         ({"network.lexical.alone": 0.6}, "network.lexical=…: dropout=0.5 and alone=0.6 are shares of the steps"),
