@@ -16,7 +16,7 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,9 +73,9 @@ def main(
     if changes:
         asked[CHANGED] = common | dict(parsed_change(change) for change in changes)
     with told_errors(told):
-        roots = [deal(data, MODELS / f"data{fold}", fold) for fold in range(folds)]
-        whole = deal(data, MODELS / "data", None)
-        measured = {name: {**tables(settings, roots), **unseen(settings, whole)} for name, settings in asked.items()}
+        roots = [deal(data, MODELS / f"data{fold}", dict.fromkeys(SHOPS, (fold,))) for fold in range(folds)]
+        without = {shop: deal(data, MODELS / f"without-{shop}", {shop: range(PARTS)}) for shop in SHOPS}
+        measured = {name: {**tables(of, roots), **unseen(of, without)} for name, of in asked.items()}
     show([grid(measured)], console)
     print(json.dumps({name: figures(found) for name, found in measured.items()}))
 
@@ -94,15 +94,15 @@ def tables(changes: Mapping[str, Any], roots: Sequence[Path]) -> Tables:
     return {shop: joined(parts) for shop, parts in found.items()}
 
 
-def unseen(changes: Mapping[str, Any], root: Path) -> Tables:
-    """The answers of the recipe on each shop, trained on the other data sets.
+def unseen(changes: Mapping[str, Any], without: Mapping[str, Path]) -> Tables:
+    """The answers of the recipe on each shop, trained on the other data sets of that shop's folder.
 
     Raises:
         ModelError: data or pretrained weights cannot be had, or a training failed.
     """
     sources = recipe("english", changes).sources
     found = {}
-    for shop in SHOPS:
+    for shop, root in without.items():
         others = [msgspec.to_builtins(source) for source in sources if source.name != shop]
         found[UNSEEN.format(shop)] = answers(encoder_of({**changes, "sources": others}, root), root, shop)
     return found
@@ -126,8 +126,8 @@ def joined(parts: Sequence[Table]) -> Table:
     return replace(parts[0], answers=[answer for part in parts for answer in part.answers])
 
 
-def deal(data: Path, root: Path, fold: int | None) -> Path:
-    """A folder of data sets in which the part ``fold`` of what is not tested is the split test, or all of it for None.
+def deal(data: Path, root: Path, asked: Mapping[str, Collection[int]]) -> Path:
+    """A folder of data sets in which these parts of what is not tested are the split test, by shop, and the others train.
 
     Returns:
         The folder, with the same bytes each time.
@@ -144,15 +144,15 @@ def deal(data: Path, root: Path, fold: int | None) -> Path:
                 place.unlink(missing_ok=True)
                 place.symlink_to(file.resolve())
         if name != OTHER:
-            (root / name / "pairs.csv.gz").write_bytes(_packed(dealt(dataset, fold)))
+            (root / name / "pairs.csv.gz").write_bytes(_packed(dealt(dataset, asked.get(name, ()))))
     return root
 
 
-def dealt(dataset: Dataset, fold: int | None) -> Iterator[tuple[str, str, int, str]]:
+def dealt(dataset: Dataset, asked: Collection[int]) -> Iterator[tuple[str, str, int, str]]:
     """The pairs, as rows; those of the split test are in ``valid``, which is not learnt from and not asked here."""
     for pair in dataset.pairs:
         part = int.from_bytes(hashlib.blake2b(f"{pair.left} {pair.right}".encode(), digest_size=8).digest()) % PARTS
-        split = "valid" if pair.split == "test" else "test" if fold in (part, None) else "train"
+        split = "valid" if pair.split == "test" else "test" if part in asked else "train"
         yield pair.left, pair.right, int(pair.same), split
 
 

@@ -38,7 +38,7 @@ def data(tmp_path: Path) -> Path:
 def test_each_match_that_is_not_tested_is_asked_in_one_fold(data: Path, tmp_path: Path) -> None:
     asked: list[str] = []
     for fold in range(folds.PARTS):
-        folds.deal(data, tmp_path / "fold", fold)
+        folds.deal(data, tmp_path / "fold", dict.fromkeys(folds.SHOPS, (fold,)))
         dataset = read_named(tmp_path / "fold", "abt_buy")
         splits = {pair.left: pair.split for pair in dataset.pairs}
         assert {id for id, split in splits.items() if split == "valid"} == {f"A{at}" for at in range(0, 60, 5)}
@@ -53,52 +53,59 @@ def test_dealing_again_gives_the_same_bytes(data: Path, tmp_path: Path) -> None:
     """A training is taken again only if its data are the same."""
     read = []
     for _ in range(2):
-        folds.deal(data, tmp_path / "fold", 1)
+        folds.deal(data, tmp_path / "fold", {"abt_buy": (1,)})
         read.append({file: file.read_bytes() for file in sorted((tmp_path / "fold").rglob("*.gz"))})
     assert len(read[0]) == 7
     assert read[0] == read[1]
 
 
-def test_a_shop_that_was_never_seen_is_asked_all_that_is_not_tested(data: Path, tmp_path: Path) -> None:
-    dataset = read_named(folds.deal(data, tmp_path / "whole", None), "abt_buy")
-    splits = {pair.left: pair.split for pair in dataset.pairs}
-    assert splits == {f"A{at}": "test" if at % 5 else "valid" for at in range(60)}
+def test_a_shop_never_seen_is_asked_all_that_is_not_tested_and_the_other_is_learnt_from(
+    data: Path, tmp_path: Path
+) -> None:
+    root = folds.deal(data, tmp_path / "without", {"abt_buy": range(folds.PARTS)})
+    for shop, split in (("abt_buy", "test"), ("amazon_google", "train")):
+        splits = {pair.left: pair.split for pair in read_named(root, shop).pairs}
+        assert splits == {f"A{at}": split if at % 5 else "valid" for at in range(60)}
 
 
-def test_the_training_of_a_shop_never_seen_is_without_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    trained: list[tuple[set[str], Any]] = []
+def test_the_training_of_a_shop_never_seen_is_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[tuple[set[str], Any, Path]] = []
 
     def encoder(changes: Mapping[str, Any], root: Path) -> str:
-        trained.append(({source["name"] for source in changes["sources"]}, changes["steps"]))
+        trained.append(({source["name"] for source in changes["sources"]}, changes["steps"], root))
         return "encoder"
 
     monkeypatch.setattr(folds, "encoder_of", encoder)
     monkeypatch.setattr(folds, "answers", lambda encoder, root, shop: (encoder, root, shop))
-    found = folds.unseen({"steps": 80}, tmp_path)
-    assert trained == [({"amazon_google", folds.OTHER}, 80), ({"abt_buy", folds.OTHER}, 80)]
-    assert found["abt_buy, never seen"] == ("encoder", tmp_path, "abt_buy")
+    found = folds.unseen({"steps": 80}, {shop: Path(shop) for shop in folds.SHOPS})
+    assert trained == [
+        ({"amazon_google", folds.OTHER}, 80, Path("abt_buy")),
+        ({"abt_buy", folds.OTHER}, 80, Path("amazon_google")),
+    ]
+    assert found["abt_buy, never seen"] == ("encoder", Path("abt_buy"), "abt_buy")
 
 
 def table(*ranks: int) -> Table:
     return Table("matches", [Answer(f"A{at}", False, np.array([rank])) for at, rank in enumerate(ranks)])
 
 
-def called(monkeypatch: pytest.MonkeyPatch, found: Any, *options: str) -> Result:
+def called(monkeypatch: pytest.MonkeyPatch, data: Path, found: Any, *options: str) -> Result:
+    """The benchmark on these data, without its trainings."""
     app = folds.typer.Typer()
     app.command()(folds.main)
-    monkeypatch.setattr(folds, "deal", lambda data, root, fold: root)
+    monkeypatch.setattr(folds, "MODELS", data.parent / "models")
     monkeypatch.setattr(folds, "tables", found)
     monkeypatch.setattr(folds, "unseen", lambda *of: dict.fromkeys(map(folds.UNSEEN.format, folds.SHOPS), table(1, 4)))
-    return CliRunner().invoke(app, list(options))
+    return CliRunner().invoke(app, ["--data", str(data), *options])
 
 
-def test_the_change_is_beside_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_change_is_beside_the_recipe(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
     def found(changes: Mapping[str, Any], roots: list[Path]) -> folds.Tables:
         assert (changes["steps"], [root.name for root in roots]) == (80, ["data0", "data1", "data2"])
         better = changes.get("network.lexical.scale") == 0.7
         return dict.fromkeys(folds.SHOPS, table(1, 1, 1, 12) if better else table(1, 2, 2, 12))
 
-    done = called(monkeypatch, found, "--set", "network.lexical.scale=0.7", "--folds", "3")
+    done = called(monkeypatch, data, found, "--set", "network.lexical.scale=0.7", "--folds", "3")
     assert done.exit_code == 0, done.output
     last = json.loads(done.stdout.splitlines()[-1])
     assert last["recipe"]["abt_buy"] == {"r1": 0.25, "r10": 0.75, "k995": 12.0}
@@ -107,8 +114,8 @@ def test_the_change_is_beside_the_recipe(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "+0.500 [+0.000, +1.000]" in done.stdout
 
 
-def test_without_a_change_it_is_the_recipe_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = called(monkeypatch, lambda *of: dict.fromkeys(folds.SHOPS, table(1, 2)))
+def test_without_a_change_it_is_the_recipe_alone(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    done = called(monkeypatch, data, lambda *of: dict.fromkeys(folds.SHOPS, table(1, 2)))
     assert done.exit_code == 0, done.output
     assert list(json.loads(done.stdout.splitlines()[-1])) == ["recipe"]
 
