@@ -73,8 +73,8 @@ class LexicalBranch(nn.Module):
     """Texts to vectors of their n-grams.
 
     Repeats count as ``1 + log(count)``, where a copy far from the start of the text may count as less than one. N-grams of
-    each length, with and without a digit, have a learned gain of their own.
-    Padding and special tokens take part in no n-gram.
+    each length, with and without a digit, have a learned gain of their own. Padding and special tokens take part in
+    no n-gram.
 
     Shape:
         input_ids, attention_mask int64 [n, tokens] -> float32 [n, dim]: unit vectors, or zero where there is no n-gram,

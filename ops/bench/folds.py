@@ -69,13 +69,13 @@ def main(
 ) -> None:
     """Train what is not there yet, measure, print the table, and the JSON."""
     common = {**SHORT, **(TRIAL if quick else {})}
-    asked = {RECIPE: common}
+    settings = {RECIPE: common}
     if changes:
-        asked[CHANGED] = common | dict(parsed_change(change) for change in changes)
+        settings[CHANGED] = common | dict(parsed_change(change) for change in changes)
     with told_errors(told):
         roots = [deal(data, MODELS / f"data{fold}", dict.fromkeys(SHOPS, (fold,))) for fold in range(folds)]
         without = {shop: deal(data, MODELS / f"without-{shop}", {shop: range(PARTS)}) for shop in SHOPS}
-        measured = {name: {**tables(of, roots), **unseen(of, without)} for name, of in asked.items()}
+        measured = {name: {**tables(own, roots), **unseen(own, without)} for name, own in settings.items()}
     show([grid(measured)], console)
     print(json.dumps({name: figures(found) for name, found in measured.items()}))
 

@@ -133,11 +133,12 @@ PIECES = ("[PAD]", "[CLS]", "[SEP]", "dsc", "##w", "w", "12", "##12", "##0", "-"
 SPECIAL = 3
 
 
-def spelling(longest: int = 2, dim: int = 512) -> LexicalBranch:
+def spelling(longest: int = 2, dim: int = 512, falloff: float = 0) -> LexicalBranch:
     """Special tokens, words, pieces of words, and signs."""
     tokenizer = Tokenizer(models.WordLevel({word: id for id, word in enumerate(PIECES)}))
     tokenizer.add_special_tokens(list(PIECES[:SPECIAL]))
-    made = LexicalBranch(LexicalConfig(50_021, longest, spelling=True), vocabulary=len(PIECES), dim=dim)
+    config = LexicalConfig(50_021, longest, spelling=True, falloff=falloff)
+    made = LexicalBranch(config, vocabulary=len(PIECES), dim=dim)
     made.read_vocabulary(tokenizer)
     return made
 
@@ -193,9 +194,7 @@ def test_digits_are_those_of_the_n_gram_after_signs_are_passed_over() -> None:
 
 
 def test_the_weight_of_a_place_is_that_of_the_token_signs_and_all() -> None:
-    made = LexicalBranch(LexicalConfig(101, 1, spelling=True, falloff=4), vocabulary=len(PIECES), dim=DIM)
-    made.symbols.copy_(spelling().symbols)
-    (_, valid, _, places), *_ = made._ngrams(*padded([ids("-", "dsc", "-", "12", "w")]))
+    (_, valid, _, places), *_ = spelling(falloff=4)._ngrams(*padded([ids("-", "dsc", "-", "12", "w")]))
     assert places[valid.bool()].tolist() == pytest.approx([1 / (1 + at / 4) for at in (2, 4, 5)])
 
 
