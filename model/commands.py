@@ -66,15 +66,19 @@ def export(
     dim: Annotated[
         int | None, typer.Option(help="Keep the first so many numbers of a vector; train with loss.sizes.")
     ] = None,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(help="Products that will be served: n-grams weigh as they are rare there. No labels needed."),
+    ] = None,
 ) -> None:
     """Make a bundle of the best checkpoint: ONNX, checked against torch, with tokenizer, manifest and model card.
 
-    Example: kinstream model export runs/english
+    Example: kinstream model export runs/english --catalogue products.jsonl
     """
     with _told():
         from model.export.run import export_run
 
-        lines = export_run(run, out or run, variant, dim)
+        lines = export_run(run, out or run, variant, dim, catalogue)
     for line in lines:
         typer.echo(f"kinstream: {line}", err=True)
 

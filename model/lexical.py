@@ -11,7 +11,8 @@ with everything else. N-grams are told apart by their tokens, or by the letters 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 import torch
@@ -137,17 +138,19 @@ class LexicalBranch(nn.Module):
         return symbols, factors, has_digit
 
     @torch.no_grad()
-    def fit_idf(self, texts: Sequence[Sequence[int]]) -> None:
+    def fit_idf(self, texts: Iterable[Sequence[int]]) -> None:
         """Set the weights to ``log((1 + n) / (1 + df)) + 1``, the smooth inverse document frequency.
 
         Args:
             texts: token ids of each of n texts, special tokens allowed.
         """
-        counts = torch.zeros(self.buckets, device=self.weights.weight.device)
-        for start in range(0, len(texts), CHUNK):
-            for found in self._buckets_of(texts[start : start + CHUNK]):
+        counts, number = torch.zeros(self.buckets, device=self.weights.weight.device), 0
+        rest = iter(texts)
+        while chunk := list(islice(rest, CHUNK)):
+            number += len(chunk)
+            for found in self._buckets_of(chunk):
                 counts[found] += 1
-        self.weights.weight.copy_((torch.log((1 + len(texts)) / (1 + counts)) + 1).unsqueeze(1))
+        self.weights.weight.copy_((torch.log((1 + number) / (1 + counts)) + 1).unsqueeze(1))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Sum the rows of all n-grams."""
@@ -155,8 +158,9 @@ class LexicalBranch(nn.Module):
 
     def unit(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The same without the scale: float32 [n, dim], unit vectors, or zero where there is no n-gram."""
+        tokens, places = self._tokens(input_ids, attention_mask)
         total = self.scale.new_zeros(())
-        for order, (hashes, valid, digit, places) in enumerate(self._ngrams(input_ids, attention_mask)):
+        for order, (hashes, valid, digit) in enumerate(self._ngrams(*tokens)):
             gains = self.log_gains[order].exp()
             weight = self.weights(hashes % self.buckets).squeeze(-1) * torch.lerp(gains[0], gains[1], digit)
             weight = weight * _shares(hashes, valid, places)
@@ -169,35 +173,39 @@ class LexicalBranch(nn.Module):
         rows: Tensor = first.to(self.scale.dtype) * second.to(self.scale.dtype) * self.dim**-0.5
         return rows
 
-    def _ngrams(self, input_ids: Tensor, mask: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """By length: hash int64, whether it is an n-gram 0 or 1, whether it has a digit 0 or 1, and the weight of its place.
+    def _tokens(self, input_ids: Tensor, mask: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor | None]:
+        """Of each token [n, tokens] symbol and factor int64, and whether it has a digit 0 or 1; and the weight of its place.
 
-        All are [n, tokens]. Entry i is the n-gram that begins at token i, or at the i-th token that spells something. Symbol
-        0 stands for what is no word. The hash of an n-gram is that of its tokens, one after the other: ``hash * factor +
-        symbol``.
+        Symbol 0 stands for what is no word. With ``spelling`` the tokens that spell something come first. Without
+        ``falloff`` there are no weights of places.
         """
         symbols = functional.embedding(input_ids, self.symbols.unsqueeze(1)).squeeze(-1) * mask
         factors = functional.embedding(input_ids, self.factors.unsqueeze(1)).squeeze(-1)
         digits = functional.embedding(input_ids, self.has_digit.unsqueeze(1)).squeeze(-1)
-        places = self._places(digits)
+        places = None
+        if self.falloff > 0:
+            places = 1 / (1 + torch.arange(digits.shape[1], device=digits.device).to(digits.dtype) / self.falloff)
+            places = places.expand_as(digits)
         if self.spelling:
             order = _words_first(symbols)
-            symbols, factors, digits, places = (each.gather(1, order) for each in (symbols, factors, digits, places))
+            symbols, factors, digits = (each.gather(1, order) for each in (symbols, factors, digits))
+            places = None if places is None else places.gather(1, order)
+        return (symbols, factors, digits), places
+
+    def _ngrams(self, symbols: Tensor, factors: Tensor, digits: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """By length: hash int64, whether it is an n-gram 0 or 1, and whether it has a digit 0 or 1, all [n, tokens].
+
+        Entry i is the n-gram that begins at token i. Its hash is that of its tokens, one after the other: ``hash * factor +
+        symbol``.
+        """
         hashes = torch.zeros_like(symbols)
         valid, digit = torch.ones_like(digits), torch.zeros_like(digits)
         for _ in range(self.longest):
             hashes = (hashes * factors + symbols) % PRIME
             valid = valid * symbols.clamp(max=1).to(valid.dtype)
             digit = torch.maximum(digit, digits)
-            yield hashes, valid, digit, places
+            yield hashes, valid, digit
             symbols, factors, digits = _following(symbols), _following(factors), _following(digits)
-
-    def _places(self, like: Tensor) -> Tensor:
-        """The weights of the places of tokens [n, tokens]."""
-        if self.falloff == 0:
-            return torch.ones_like(like)
-        places = torch.arange(like.shape[1], device=like.device).to(like.dtype)
-        return torch.ones_like(like) / (1 + places / self.falloff)
 
     def _buckets_of(self, texts: Sequence[Sequence[int]]) -> Iterator[Tensor]:
         """The distinct buckets of each text."""
@@ -205,7 +213,8 @@ class LexicalBranch(nn.Module):
         ids = nn.utils.rnn.pad_sequence([torch.tensor(text, dtype=torch.int64) for text in texts], batch_first=True)
         lengths = torch.tensor([len(text) for text in texts]).unsqueeze(1)
         mask = (torch.arange(ids.shape[1]) < lengths).long()
-        parts = list(self._ngrams(ids.to(device), mask.to(device)))
+        tokens, _ = self._tokens(ids.to(device), mask.to(device))
+        parts = list(self._ngrams(*tokens))
         hashes, valid = torch.cat([part[0] for part in parts], 1), torch.cat([part[1] for part in parts], 1)
         for one, present in zip(hashes % self.buckets, valid.bool(), strict=True):
             yield one[present].unique()
@@ -230,13 +239,15 @@ def _words_first(symbols: Tensor) -> Tensor:
     return (places + tokens * (1 - symbols.clamp(max=1))).argsort(dim=1)
 
 
-def _shares(hashes: Tensor, valid: Tensor, places: Tensor) -> Tensor:
+def _shares(hashes: Tensor, valid: Tensor, places: Tensor | None) -> Tensor:
     """Of each n-gram an equal share of what its copies weigh together: the sum of their places, ``1 + log sum`` above 1.
 
-    Zero where invalid.
+    Without places each copy weighs 1. Zero where invalid.
     """
     same = (hashes.unsqueeze(2) == hashes.unsqueeze(1)).to(valid.dtype)
-    copies, heard = torch.matmul(same, torch.stack([valid, valid * places], dim=2)).unbind(dim=2)
+    summed = [valid] if places is None else [valid, valid * places]
+    sums = torch.matmul(same, torch.stack(summed, dim=2))
+    copies, heard = sums[..., 0], sums[..., -1]
     return valid * torch.where(heard > 1, 1 + heard.clamp_min(1).log(), heard) / copies.clamp_min(1)
 
 

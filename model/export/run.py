@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -11,14 +12,16 @@ import msgspec
 import torch
 from tokenizers import Tokenizer
 
-from model.bundle import ENCODER, MANIFEST, TOKENIZER
+from model.bundle import ENCODER, MANIFEST, TOKENIZER, TextSpec
 from model.checkpoint import unpacked
+from model.data.readers import read_own
 from model.errors import ModelError
 from model.export.bundle import About, export
 from model.export.card import CARD, Card
+from model.export.catalogue import fit_to_catalogue
 from model.export.drift import drift
 from model.export.variants import Kind, variant
-from model.network import NetworkConfig
+from model.network import NetworkConfig, ProductEncoder
 from model.published import KNOWN
 from model.runtime import OnnxEncoder
 from model.training import logbook
@@ -34,7 +37,9 @@ PROBES = 200
 """Texts that a variant's drift is measured on."""
 
 
-def export_run(run: Path, out: Path, kind: str = FULL, dim: int | None = None) -> list[str]:
+def export_run(
+    run: Path, out: Path, kind: str = FULL, dim: int | None = None, catalogue: Path | None = None
+) -> list[str]:
     """Make a bundle of the best checkpoint of a training.
 
     Args:
@@ -42,24 +47,29 @@ def export_run(run: Path, out: Path, kind: str = FULL, dim: int | None = None) -
         out: folder of the bundle, which may be the same.
         kind: fp32, fp16 or int8.
         dim: keep the first so many numbers of a vector; None keeps all.
+        catalogue: a file of products to fit the weights of n-grams to; None keeps those of the training.
 
     Returns:
         What was made, a line each.
 
     Raises:
-        ModelError: there is no such kind, no finished training, or the bundle does not agree with the network.
+        ModelError: there is no such kind, no finished training, nothing to fit to a catalogue, or the bundle does not
+            agree with the network.
+        ProducerError: the catalogue cannot be read.
     """
     if kind not in KINDS:
         raise ModelError(f"variant={kind!r} is not known: choose one of {', '.join(KINDS)}")
     config = _config(run)
     best = Checkpoints(run / CHECKPOINTS).best()
     tokenizer = Tokenizer.from_file(str(run / TOKENIZER))
+    network = unpacked(best.network, run / CHECKPOINTS / BEST)
+    fitted = [] if catalogue is None else [_fitted(network, tokenizer, config.text, catalogue)]
+    card = _card(run, config, best, fitted)
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
         made = Path(scratch) / FULL
-        network = unpacked(best.network, run / CHECKPOINTS / BEST)
         about = About(config.name, _source_of(config.network), config.licence)
-        manifest = export(network, tokenizer, made, about, _card(run, config, best), config.text, dim)
-        lines = [f"{manifest.name}: {manifest.dim} dimensions, from step {best.step}, agrees with torch"]
+        manifest = export(network, tokenizer, made, about, card, config.text, dim)
+        lines = [f"{manifest.name}: {manifest.dim} dimensions, from step {best.step}, agrees with torch", *fitted]
         if kind != FULL:
             variant(made, Path(scratch) / kind, kind)  # type: ignore[arg-type]  # checked above
             lines.append(_drift_of(made, Path(scratch) / kind))
@@ -83,7 +93,14 @@ def _source_of(config: NetworkConfig) -> str:
     return f"trained by kinstream, from {' and '.join(known) or 'random weights'}"
 
 
-def _card(run: Path, config: TrainConfig, best: Checkpoint) -> Card:
+def _fitted(network: ProductEncoder, tokenizer: Tokenizer, spec: TextSpec, file: Path) -> str:
+    """Fit the weights of n-grams to the products of a file; returns what to say of it."""
+    products = list(read_own(file).products.values())
+    fit_to_catalogue(network, tokenizer, spec, products)
+    return f"weights of n-grams are those of {len(products):,} products in {file.name}"
+
+
+def _card(run: Path, config: TrainConfig, best: Checkpoint, fitted: Sequence[str]) -> Card:
     validated = [
         entry for entry in logbook.read(run / "log.csv") if entry.step == best.step and entry.recall is not None
     ]
@@ -94,6 +111,7 @@ def _card(run: Path, config: TrainConfig, best: Checkpoint) -> Card:
     training = (
         f"Loss: {config.loss.name}, temperature {config.loss.temperature}, {config.batch} pairs a batch, seed {config.seed}",
         f"Best of {config.steps} steps by validation: step {best.step}",
+        *(f"After training, {line}; the metrics were measured before" for line in fitted),
     )
     return Card(data=tuple(_told(source) for source in config.sources), metrics=metrics, training=training)
 

@@ -143,6 +143,11 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         checkpoint_every: steps.
         patience: validations without a better one after which training ends.
         mine_every: steps after which hard negatives are mined anew from the lists of the network itself; 0 never.
+        pretrained_share: the text encoder is validated and kept as a mean of its weights, of which those that it began with
+            have this share: what a training forgets of shops that it does not see is half remembered.
+
+    Raises:
+        ValueError: there is a ``pretrained_share``, but the text encoder begins at random.
     """
 
     name: str
@@ -166,6 +171,15 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     checkpoint_every: Positive = 50
     patience: Positive = 5
     mine_every: Count = 0
+    pretrained_share: Share = 0.0
+
+    def __post_init__(self) -> None:
+        """Check what two fields are together."""
+        if self.pretrained_share > 0 and not getattr(self.network.text, "source", ""):
+            raise ValueError(
+                f"pretrained_share={self.pretrained_share} wants a text encoder that was trained before: name one as "
+                "network.text.source, or set it to 0"
+            )
 
     def fingerprint(self) -> str:
         """Of everything that a run depends on: another one may not go on from its checkpoints."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -48,12 +48,31 @@ class Trainer:
         self._optimiser = optimiser_of(config, network, objective.extra)
         self._schedule = schedule_of(config, self._optimiser)
         self._scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self._begun = _begun(network) if config.pretrained_share else []
         self.best, self.since_best = -math.inf, 0
 
     @property
     def network(self) -> ProductEncoder:
         """The one that trains."""
         return self._network
+
+    @contextmanager
+    def as_kept(self) -> Iterator[ProductEncoder]:
+        """The network as it is validated and kept; afterwards it trains on from what it was.
+
+        Trained weights of the text encoder are averaged with those that it began with (Wortsman et al., "Robust fine-tuning
+        of zero-shot models", 2022).
+        """
+        trained = [(parameter, parameter.detach().clone()) for parameter, _ in self._begun]
+        with torch.no_grad():
+            for parameter, begun in self._begun:
+                parameter.lerp_(begun, self._config.pretrained_share)
+        try:
+            yield self._network
+        finally:
+            with torch.no_grad():
+                for parameter, own in trained:
+                    parameter.copy_(own)
 
     def entry(self, number: int, step: Step) -> Entry:
         """Learn from one step; what the log says of it.
@@ -145,6 +164,13 @@ class Trainer:
         self._schedule.step()
 
 
+def _begun(network: ProductEncoder) -> list[tuple[torch.nn.Parameter, Tensor]]:
+    """The parameters of the text encoder that train, each with what it is now."""
+    return [
+        (parameter, parameter.detach().clone()) for parameter in network.text.parameters() if parameter.requires_grad
+    ]
+
+
 def branch_of(config: TrainConfig, number: int) -> Branch:
     """What a step looks at: the same in every process, for all chunks, and wherever a run goes on."""
     lexical = config.network.lexical
@@ -158,10 +184,11 @@ def branch_of(config: TrainConfig, number: int) -> Branch:
 
 def validated(trainer: Trainer, entry: Entry, checkpoints: Checkpoints, validate: Validate | None) -> Entry:
     """The entry with the recall after its step; the best network so far is kept. Without validation the newest is best."""
-    recall = None if validate is None else validate(trainer.network)
-    trainer.since_best += 1
-    if recall is None or recall > trainer.best:
-        trainer.best, trainer.since_best = trainer.best if recall is None else recall, 0
-        if distributed.rank() == 0:
-            checkpoints.save_best(trainer.state(entry.step))
+    with trainer.as_kept() as network:
+        recall = None if validate is None else validate(network)
+        trainer.since_best += 1
+        if recall is None or recall > trainer.best:
+            trainer.best, trainer.since_best = trainer.best if recall is None else recall, 0
+            if distributed.rank() == 0:
+                checkpoints.save_best(trainer.state(entry.step))
     return dataclasses.replace(entry, recall=recall)

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from model import pretrained
 from model.bundle import TOKENIZER, BundleError, load_manifest, sha256_of
+from model.data.dataset import Dataset
 from model.errors import ModelError
 from model.export.bundle import About, export
 from model.export.card import Card
@@ -73,6 +74,25 @@ def trained(name: str, changes: Changes, data: Path, folder: Path, cache: Path, 
         places = ["--out", str(folder), "--data", str(data), "--cache", str(cache)]
         command(["model", "train", "--recipe", name, *places, *sets])
         command(["model", "export", str(folder)])
+    return folder
+
+
+def fitted(run: Path, catalogue: Dataset, command: Command = kinstream) -> Path:
+    """A bundle of a training with the weights of n-grams of a catalogue, of which no label is looked at.
+
+    Args:
+        run: of the training; the bundle is in a folder of its own inside, made anew each time.
+        catalogue: whose products it is fitted to.
+        command: runs ``kinstream``.
+
+    Raises:
+        RunError: the command failed.
+    """
+    folder = run / f"fitted-{catalogue.name}"
+    folder.mkdir(exist_ok=True)
+    file = folder / "catalogue.jsonl"
+    file.write_bytes(msgspec.json.Encoder().encode_lines(catalogue.products.values()))
+    command(["model", "export", str(run), "--out", str(folder), "--catalogue", str(file)])
     return folder
 
 

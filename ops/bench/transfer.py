@@ -1,7 +1,8 @@
-"""From one shop to another, and categories as a second task: `python ops/bench/transfer.py`, about 20 minutes on two cores.
+"""From one shop to another, and categories as a second task: `python ops/bench/transfer.py`, about 25 minutes on two cores.
 
 * Transfer: the English recipe, shortened, on the train split of one shop alone; each of these encoders is measured on the
-  test split of every shop, beside TF-IDF, BM25 and MiniLM as it was published.
+  test split of every shop, beside TF-IDF, BM25 and MiniLM as it was published; once as it is, and once with the weights of
+  n-grams fitted to the texts of the shop that is asked, as `kinstream model export --catalogue` does it without any label.
 * Second task: the same training with and without telling categories; measured by products of the same category and colour
   (held out products of fashion_catalog_44k, as whole texts, as titles, and as titles without the words of any category and
   colour) and by matches (test split of wdc_lspc_titles), and what the second task changes over the same queries.
@@ -17,15 +18,17 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from options import chosen, told_errors
+from recipe_runs import Changes, fitted, trained
 from rich.console import Console
 
+from model.data.dataset import Dataset
 from model.data.readers import read_named
 from model.data.splits import held_out
 from model.evaluation.bundles import BundleRanker
@@ -35,7 +38,7 @@ from model.evaluation.rendering import Grid, interval, show
 from model.evaluation.report import DifferenceRow, Report, SearchRow
 from model.evaluation.variants import PLAIN, TITLES, variant
 from model.runtime import OnnxEncoder
-from model.training.config import TrainConfig, recipe
+from model.training.config import recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS, CACHE = ROOT / ".local" / "models", ROOT / ".local" / "pretrained"
@@ -47,11 +50,11 @@ HELD_OUT = 0.05
 """Of the products of DRESSED, 2,200."""
 WEIGHTS = (0.0, 0.2, 1.0)
 """Of the second task."""
-SHORT: Mapping[str, Any] = {
+SHORT: Changes = {
     "validation": [], "network.text.frozen_layers": 4, "tokens": 32, "batch": 24, "steps": 60, "mine_every": 0,
     "checkpoint_every": 20,
 }  # fmt: skip
-TRIAL: Mapping[str, Any] = {"steps": 2, "batch": 4, "tokens": 8}
+TRIAL: Changes = {"steps": 2, "batch": 4, "tokens": 8}
 FIGURES = ("recall@1", "recall@10")
 PARTS = ("categories_by_colour", "transfer", "categories_by_match")
 
@@ -68,9 +71,9 @@ def main(
     """Train what is not there yet, measure, print the tables, and the JSON."""
     names = chosen(only, PARTS)
     changes = {**SHORT, **(TRIAL if quick else {})}
-    shops = {shop: shop_config(shop, changes) for shop in SHOPS}
-    dressed = {weight: dressed_config(changes, weight) for weight in WEIGHTS}
-    matched = {weight: shop_config(MATCHED, changes, weight) for weight in WEIGHTS}
+    shops = {shop: shop_changes(shop, changes) for shop in SHOPS}
+    dressed = {weight: dressed_changes(changes, weight) for weight in WEIGHTS}
+    matched = {weight: shop_changes(MATCHED, changes, weight) for weight in WEIGHTS}
     parts: dict[str, tuple[Callable[[], Report], Callable[[Report], Grid]]] = {
         "categories_by_colour": (lambda: second_task(dressed, _dressed(data), data), tasks_grid),
         "transfer": (lambda: transfer(shops, data), shops_grid),
@@ -88,52 +91,52 @@ def main(
     print(json.dumps({name: figures(report) for name, report in reports.items()}))
 
 
-def transfer(configs: Mapping[str, TrainConfig], data: Path) -> Report:
-    """Every shop's encoder, and the baselines, on the test split of every shop."""
+def transfer(trainings: Mapping[str, Changes], data: Path) -> Report:
+    """Every shop's encoder, as it is and fitted to the shop that is asked, and the baselines, on every test split."""
+    runs = {shop: run_of(changes, data) for shop, changes in trainings.items()}
     encoders = {"MiniLM": OnnxEncoder.load(MODELS / "default", "cpu")}
-    encoders |= {f"trained on {shop}": encoder_of(config, data) for shop, config in configs.items()}
-    marks = [Benchmark(shop, benchmark(shop).tasks) for shop in (read_named(data, name) for name in configs)]
-    return evaluate(with_baselines(encoders, ["MiniLM"]), marks, say=told.print)
+    encoders |= {f"trained on {shop}": OnnxEncoder.load(run, "cpu") for shop, run in runs.items()}
+
+    def systems(dataset: Dataset) -> Sequence[System]:
+        bundles = {f"trained on {shop}, fitted": fitted(run, dataset) for shop, run in runs.items()}
+        own = {name: OnnxEncoder.load(bundle, "cpu") for name, bundle in bundles.items()}
+        return with_baselines(encoders | own, ["MiniLM"])(dataset)
+
+    marks = [Benchmark(shop, benchmark(shop).tasks) for shop in (read_named(data, name) for name in trainings)]
+    return evaluate(systems, marks, say=told.print)
 
 
-def second_task(configs: Mapping[float, TrainConfig], marks: Sequence[Benchmark], data: Path) -> Report:
+def second_task(trainings: Mapping[float, Changes], marks: Sequence[Benchmark], data: Path) -> Report:
     """Each weight of the second task, and what it changes against the weight 0."""
     systems = [
-        System(f"weight {weight:g}", BundleRanker(encoder_of(config, data)), baseline=weight == 0)
-        for weight, config in configs.items()
+        System(f"weight {weight:g}", BundleRanker(OnnxEncoder.load(run_of(changes, data), "cpu")), baseline=weight == 0)
+        for weight, changes in trainings.items()
     ]
     return evaluate(lambda dataset: systems, marks, say=told.print)
 
 
-def shop_config(shop: str, changes: Mapping[str, Any], weight: float = 0.0) -> TrainConfig:
-    """The English recipe on the train split of one shop."""
+def shop_changes(shop: str, changes: Changes, weight: float = 0.0) -> Changes:
+    """What makes of the English recipe one on the train split of one shop."""
     source = next(source for source in recipe("english", {}).sources if source.name == shop)
     alone = msgspec.structs.replace(source, splits=("train",), weight=1.0)
-    return recipe("english", {**changes, "sources": [msgspec.to_builtins(alone)], "loss.category_weight": weight})
+    return {**changes, "sources": [msgspec.to_builtins(alone)], "loss.category_weight": weight}
 
 
-def dressed_config(changes: Mapping[str, Any], weight: float = 0.0) -> TrainConfig:
-    """The English recipe on two views of each product of a catalogue without matches."""
+def dressed_changes(changes: Changes, weight: float = 0.0) -> Changes:
+    """What makes of it one on two views of each product of a catalogue without matches."""
     source = {"name": DRESSED, "views": True, "hold_out": HELD_OUT}
-    return recipe("english", {**changes, "sources": [source], "view_strength": 0.3, "loss.category_weight": weight})
+    return {**changes, "sources": [source], "view_strength": 0.3, "loss.category_weight": weight}
 
 
-def encoder_of(config: TrainConfig, data: Path) -> OnnxEncoder:
-    """The encoder that a configuration makes, trained unless it is there.
+def run_of(changes: Changes, data: Path) -> Path:
+    """The training with these changes, and its bundle, trained unless it is there.
 
     Raises:
         ModelError: data or pretrained weights cannot be had, or the training failed.
     """
-    from model.export.run import export_run  # noqa: PLC0415  # torch, for what is not there yet
-    from model.training.running import train  # noqa: PLC0415
-
-    weight = f"-{config.loss.category_weight:g}" if config.loss.category_weight else ""
-    folder = MODELS / "transfer" / f"{config.sources[0].name}{weight}-{config.fingerprint()[:12]}"
-    if not (folder / "manifest.json").exists():
-        told.print(f"{folder.name}: {config.steps} steps …")
-        train(config, data, folder, CACHE, quiet=not sys.stderr.isatty())
-        export_run(folder, folder)
-    return OnnxEncoder.load(folder, "cpu")
+    config = recipe("english", changes)
+    name = f"{config.sources[0].name}-{config.loss.category_weight:g}"
+    return trained("english", changes, data, MODELS / "transfer" / name, CACHE)
 
 
 def _dressed(data: Path) -> list[Benchmark]:

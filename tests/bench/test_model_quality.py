@@ -15,16 +15,19 @@ import quality_figures
 import torch
 import typer
 from encoder_speed import Race
-from recipe_runs import KEY, RunError, trained, zero_shot
+from recipe_runs import KEY, RunError, fitted, trained, zero_shot
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from typer.testing import CliRunner, Result
 
 from model.bundle import ENCODER, FORMAT, TOKENIZER, Manifest, load_manifest, sha256_of, write_manifest
+from model.data.dataset import Dataset
+from model.data.readers import read_own
 from model.evaluation.report import Report
 from model.published import KNOWN
 from model.runtime import OnnxEncoder
 from model.text_encoders import TransformerConfig, TransformerEncoder
 from model.training.config import recipe
+from producer.events import Product
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "desk", "lamp", "red"]
 SHAPE = {
@@ -55,7 +58,7 @@ class Kinstream:
             if self.fails:
                 raise RunError("cut off")
         else:
-            exported(Path(arguments[2]))
+            exported(Path(arguments[arguments.index("--out") + 1] if "--out" in arguments else arguments[2]))
 
     @property
     def done(self) -> list[str]:
@@ -145,6 +148,19 @@ def test_data_of_other_sets_does_not_matter(folder: Path, data: Path) -> None:
     (data / "abt_buy" / "pairs.csv.gz").touch()
     train(folder, data, command)
     assert command.done == ["train", "export"]
+
+
+def test_a_bundle_is_fitted_to_the_products_of_a_data_set(folder: Path, data: Path) -> None:
+    command = Kinstream()
+    train(folder, data, command)
+    lamp = Product(id="b1", title="red lamp", attributes={"watts": 60})
+    bundle = fitted(folder, Dataset("lamps", {"b1": lamp}), command)
+    catalogue = Path(command.asked[-1][-1])
+    assert command.asked[-1] == ["model", "export", str(folder), "--out", str(bundle), "--catalogue", str(catalogue)]
+    assert read_own(catalogue).products == {"b1": lamp}
+    load_manifest(bundle)
+    train(folder, data, command, steps=7)
+    assert not bundle.exists(), "it is no bundle of the new training"
 
 
 def test_a_training_of_someone_else_is_left_alone(folder: Path, data: Path) -> None:

@@ -19,6 +19,7 @@ from model.evaluation.evaluate import Benchmark, benchmark, evaluate
 from model.evaluation.ranking import Scorer, System
 from model.evaluation.report import Report
 from model.evaluation.variants import TITLES
+from model.training.config import recipe
 from producer.events import Product
 
 
@@ -65,14 +66,14 @@ def report() -> Report:
 
 def test_each_training_knows_one_shop_and_its_train_split_only() -> None:
     for shop in transfer.SHOPS:
-        config = transfer.shop_config(shop, transfer.SHORT)
+        config = recipe("english", transfer.shop_changes(shop, transfer.SHORT))
         assert [(source.name, source.splits) for source in config.sources] == [(shop, ("train",))]
         assert (config.validation, config.loss.category_weight) == ((), 0)
-    assert transfer.shop_config(transfer.MATCHED, transfer.SHORT).sources[0].apart
+    assert recipe("english", transfer.shop_changes(transfer.MATCHED, transfer.SHORT)).sources[0].apart
 
 
 def test_weights_are_all_that_differs() -> None:
-    plain, told = (transfer.dressed_config(transfer.SHORT, weight) for weight in (0.0, 0.2))
+    plain, told = (recipe("english", transfer.dressed_changes(transfer.SHORT, weight)) for weight in (0.0, 0.2))
     assert plain.loss.category_weight == 0
     assert told.loss.category_weight == 0.2
     assert (plain.sources, plain.network, plain.steps, plain.seed) == (
@@ -85,7 +86,7 @@ def test_weights_are_all_that_differs() -> None:
 
 def test_only_products_that_no_training_saw_are_asked(dressed: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "read_named", lambda root, name: dressed)
-    (source,) = transfer.dressed_config(transfer.SHORT).sources
+    (source,) = recipe("english", transfer.dressed_changes(transfer.SHORT)).sources
     hidden = held_out(dressed, source.hold_out)
     assert len(hidden) == 20
     marks = transfer._dressed(Path())

@@ -158,7 +158,8 @@ def test_n_grams_by_spelling_are_strings(texts: list[list[int]], longest: int) -
     """The hashes that are counted are those of the strings, whatever the padding and the signs between."""
     made = spelling(longest)
     given_ids, mask = padded([[1, *text, 2] for text in texts])
-    for order, (hashes, valid, _, _) in enumerate(made._ngrams(given_ids, mask)):
+    tokens, _ = made._tokens(given_ids, mask)
+    for order, (hashes, valid, _) in enumerate(made._ngrams(*tokens)):
         for text, row, counts in zip(texts, hashes, valid.bool(), strict=True):
             wanted = spelt([1, *text, 2], longest)[order]
             assert Counter(row[counts].tolist()) == Counter({polynomial(gram): n for gram, n in wanted.items()})
@@ -188,14 +189,15 @@ def test_a_text_of_signs_has_no_n_grams_by_spelling() -> None:
 
 def test_digits_are_those_of_the_n_gram_after_signs_are_passed_over() -> None:
     made = spelling()
-    given_ids, mask = padded([ids("-", "dsc", "-", "12", "w")])
-    found = [(digit * valid)[0, :4].tolist() for _, valid, digit, _ in made._ngrams(given_ids, mask)]
+    tokens, _ = made._tokens(*padded([ids("-", "dsc", "-", "12", "w")]))
+    found = [(digit * valid)[0, :4].tolist() for _, valid, digit in made._ngrams(*tokens)]
     assert found == [[0, 1, 0, 0], [1, 1, 0, 0]]
 
 
 def test_the_weight_of_a_place_is_that_of_the_token_signs_and_all() -> None:
-    (_, valid, _, places), *_ = spelling(falloff=4)._ngrams(*padded([ids("-", "dsc", "-", "12", "w")]))
-    assert places[valid.bool()].tolist() == pytest.approx([1 / (1 + at / 4) for at in (2, 4, 5)])
+    (symbols, _, _), places = spelling(falloff=4)._tokens(*padded([ids("-", "dsc", "-", "12", "w")]))
+    assert places is not None
+    assert places[symbols > 0].tolist() == pytest.approx([1 / (1 + at / 4) for at in (2, 4, 5)])
 
 
 def test_a_word_at_the_start_says_more_than_one_at_the_end(tokenizer: Tokenizer) -> None:

@@ -55,6 +55,22 @@ def test_train_export_evaluate_compare(kinstream: Any, run: Path, shop: Path, tm
     assert json.loads(out)["overlap"] > 0.9
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_n_grams_weigh_as_a_catalogue_has_them(kinstream: Any, run: Path, tmp_path: Path) -> None:
+    products = tmp_path / "kettles.jsonl"
+    products.write_text("".join(json.dumps({"id": f"k{n}", "title": f"kettle {n}"}) + "\n" for n in range(99)))
+    line = "weights of n-grams are those of 99 products in kettles.jsonl"
+    for name, option in (("trained", ()), ("fitted", ("--catalogue", products))):
+        code, _, said = kinstream("model", "export", run, "--out", tmp_path / name, *option)
+        assert code == 0, said
+        assert (line in said) == bool(option)
+        assert (line in (tmp_path / name / "MODEL_CARD.md").read_text()) == bool(option)
+    encoders = [OnnxEncoder.load(tmp_path / name, "cpu") for name in ("trained", "fitted")]
+    assert encoders[0].digest != encoders[1].digest, "lists of the one are not mixed with those of the other"
+    one, two = (encoder.encode_texts(["acme red kettle model x12", "drill x7 black"]) for encoder in encoders)
+    assert (abs(one - two).max(axis=1) > 0.001).all()
+
+
 def test_export_of_what_is_no_training_is_one_line(kinstream: Any, tmp_path: Path) -> None:
     code, _, said = kinstream("model", "export", tmp_path)
     assert code == 1

@@ -71,6 +71,11 @@ def test_a_changed_field_is_another_training() -> None:
         ({"network.lexical.longest": 0}, "network.lexical.longest=0: Expected `int` >= 1"),
         ({"network.lexical.digits": 0}, "network.lexical.digits=0: Expected `float` > 0.0"),
         ({"network.lexical.alone": 0.6}, "network.lexical=…: dropout=0.5 and alone=0.6 are shares of the steps"),
+        ({"pretrained_share": 1.5}, "pretrained_share=1.5: Expected `float` <= 1.0"),
+        (
+            {"pretrained_share": 0.5, "network.text": {"kind": "cnn"}},
+            "pretrained_share=0.5 wants a text encoder that was trained before: name one as network.text.source",
+        ),
         ({"steps.more": 1}, "steps has no parts"),
     ],
 )

@@ -12,20 +12,49 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from model.checkpoint import CheckpointError
 from model.data.errors import DataError
+from model.network import ProductEncoder
+from model.text_encoders import TransformerConfig, TransformerEncoder
 from model.training import logbook
 from model.training.checkpoints import Checkpoints
+from model.training.config import TrainConfig
 from model.training.running import CHECKPOINTS, train
 from model.training.trainer import Diverged, Trainer, branch_of
+from model.training.validation import Validation
 
+MATRIX = "network.encoder.layer.1.output.dense.weight"
+SHAPE = {
+    "model_type": "bert",
+    "vocab_size": 64,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "max_position_embeddings": 130,
+}
 OBJECTIVES = ("infonce", "supcon", "labelled", "simclr", "moco", "byol")
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def pretrained(words: Path) -> Path:
+    """A folder with a small transformer, beside its tokenizer."""
+    TransformerEncoder(TransformerConfig(shape=SHAPE)).network.save_pretrained(words)
+    return words
+
+
+def newest(out: Path, config: TrainConfig) -> dict[str, torch.Tensor]:
+    checkpoint = Checkpoints(out / CHECKPOINTS).newest(config.fingerprint())
+    assert checkpoint is not None
+    found: dict[str, torch.Tensor] = checkpoint.network["weights"]
+    return found
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -163,6 +192,33 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     assert found is not None
     assert found.step == 4
     assert all(torch.isfinite(value).all() for value in found.network["weights"].values())
+
+
+def test_what_is_kept_is_a_mean_of_trained_and_pretrained_weights(
+    config_of: Any, shop: Path, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[torch.Tensor] = []
+
+    def noted(self: Validation, network: ProductEncoder) -> float:
+        asked.append(network.text.state_dict()[MATRIX].clone())
+        return len(asked)
+
+    monkeypatch.setattr(Validation, "__call__", noted)
+    text = {"kind": "transformer", "source": str(pretrained), "frozen_layers": 1}
+    configs = [
+        config_of(network__text=text, pretrained_share=share, optimiser__learning_rate=0.01) for share in (0.0, 0.25)
+    ]
+    outs = [tmp_path / "own", tmp_path / "mean"]
+    for config, out in zip(configs, outs, strict=True):
+        train(config, shop, out, tmp_path, "cpu", quiet=True)
+    own, mean = map(weights, outs)
+    begun = {f"text.network.{name}": weight for name, weight in load_file(pretrained / "model.safetensors").items()}
+    for name, weight in mean.items():
+        expected = torch.lerp(own[name], begun[name], 0.25) if name in begun else own[name]
+        assert torch.allclose(weight, expected, atol=1e-6), name
+    assert (own[f"text.{MATRIX}"] - begun[f"text.{MATRIX}"]).abs().max() > 0.01
+    assert torch.equal(asked[3], mean[f"text.{MATRIX}"]), "it is validated as it is kept"
+    assert same(*map(newest, outs, configs)), "the training itself is the same"
 
 
 def test_another_configuration_does_not_go_on(config_of: Any, shop: Path, tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+from msgspec.structs import replace
+from tokenizers import Tokenizer
+
+from model.bundle import TextSpec
+from model.errors import ModelError
+from model.export.catalogue import AT_ONCE, fit_to_catalogue
+from model.network import ProductEncoder
+from producer.events import Product
+
+SPEC = TextSpec(fields=("title", "brand"), separator=" ")
+
+
+def test_rare_is_what_few_texts_of_the_catalogue_have(text_network: ProductEncoder, tokenizer: Tokenizer) -> None:
+    network = copy.deepcopy(text_network)
+    lexical = network.lexical
+    assert lexical is not None
+    gains, scale = lexical.log_gains.clone(), lexical.scale.clone()
+    products = [Product(id=f"p{row}", title="desk" if row % 4 else "w1 w1", brand="w2") for row in range(2 * AT_ONCE)]
+    fit_to_catalogue(network, tokenizer, SPEC, products)
+    weights = {
+        word: lexical.weights.weight[tokenizer.token_to_id(word) + 1].item() for word in ("desk", "w1", "w2", "w9")
+    }
+    texts = 2 * AT_ONCE
+    expected = {"desk": texts * 3 // 4, "w1": texts // 4, "w2": texts, "w9": 0}
+    assert weights == pytest.approx({word: math.log((1 + texts) / (1 + df)) + 1 for word, df in expected.items()})
+    assert (lexical.log_gains == gains).all()
+    assert lexical.scale == scale
+
+
+def test_what_the_network_does_not_read_does_not_count(text_network: ProductEncoder, tokenizer: Tokenizer) -> None:
+    network = copy.deepcopy(text_network)
+    assert network.lexical is not None
+    most = network.config.max_tokens
+    title = " ".join(["desk"] * (most - 1) + ["w3"])
+    fit_to_catalogue(network, tokenizer, SPEC, [Product(id="p", title=title)])
+    desk, beyond = (network.lexical.weights.weight[tokenizer.token_to_id(word) + 1].item() for word in ("desk", "w3"))
+    assert desk == pytest.approx(1)
+    assert beyond == pytest.approx(math.log(2) + 1)
+
+
+def test_a_network_without_n_grams_has_nothing_to_fit(text_network: ProductEncoder, tokenizer: Tokenizer) -> None:
+    network = ProductEncoder(replace(text_network.config, lexical=None))
+    with pytest.raises(
+        ModelError, match=r"no n-grams to fit to a catalogue: export it without one, or .*network\.lexical"
+    ):
+        fit_to_catalogue(network, tokenizer, SPEC, [Product(id="p", title="desk")])
