@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -101,12 +102,17 @@ def _histogram(panel: Axes, row: PairRow) -> None:
 
 @contextmanager
 def _panels(file: Path, number: int) -> Iterator[Sequence[Axes]]:
-    """Panels in rows of a figure that is then written; the same input gives the same bytes."""
+    """Panels in rows of a figure that is then written; the same input gives the same bytes.
+
+    Letters of an SVG stay letters: what shows it has fonts for more languages than what draws it.
+    """
     if number == 0:
         raise ValueError(f"{file} would be empty: the report has nothing of the kind")
     columns = min(COLUMNS, number)
     lines = -(-number // columns)
-    with mpl.rc_context({"svg.hashsalt": "kinstream"}):
+    with mpl.rc_context({"svg.hashsalt": "kinstream", "svg.fonttype": "none"}), warnings.catch_warnings():
+        if file.suffix == ".svg":
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure = Figure(figsize=(5 * columns, 4 * lines), layout="constrained")
         FigureCanvasAgg(figure)
         yield [figure.add_subplot(lines, columns, at + 1) for at in range(number)]

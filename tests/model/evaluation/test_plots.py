@@ -31,7 +31,7 @@ def test_curves_name_every_system_and_the_split(report: Report, tmp_path: Path) 
     recall_curves(report, tmp_path / "curves.png")
 
     text = (tmp_path / "curves.svg").read_text()
-    assert all(f"<!-- {label} -->" in text for label in ("shop, two_tables, test", "TF-IDF, text", "BM25, text"))
+    assert all(f">{label}</text>" in text for label in ("shop, two_tables, test", "TF-IDF, text", "BM25, text"))
     with Image.open(tmp_path / "curves.png") as picture:
         assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 10
 
@@ -40,8 +40,8 @@ def test_histograms_have_a_panel_for_each_system(report: Report, tmp_path: Path)
     similarity_histograms(report, tmp_path / "similarities.svg")
 
     text = (tmp_path / "similarities.svg").read_text()
-    assert all(f"<!-- {name}, shop, text, test -->" in text for name in ("TF-IDF", "BM25"))
-    assert text.count("<!-- threshold, from valid -->") == 2
+    assert all(f">{name}, shop, text, test</text>" in text for name in ("TF-IDF", "BM25"))
+    assert text.count(">threshold, from valid</text>") == 2
 
 
 def test_the_same_report_gives_the_same_bytes(report: Report, tmp_path: Path) -> None:
@@ -62,7 +62,15 @@ def test_the_map_keeps_clouds_apart(method: str, tmp_path: Path) -> None:
     assert (points == flattened(vectors, method, seed=0)).all()  # type: ignore[arg-type]
     between = np.linalg.norm(points[:10].mean(axis=0) - points[10:].mean(axis=0))
     assert between > 1.5 * points[:10].std(axis=0).max()
-    assert "<!-- left -->" in (tmp_path / "map.svg").read_text()
+    assert ">left</text>" in (tmp_path / "map.svg").read_text()
+
+
+@pytest.mark.filterwarnings("error")
+def test_groups_are_named_in_any_script(tmp_path: Path) -> None:
+    vectors, groups = clusters()
+    vector_map(vectors, [{"left": "手机", "right": "מנורה"}[group] for group in groups], tmp_path / "map.svg")
+    text = (tmp_path / "map.svg").read_text("utf-8")
+    assert all(f">{name}</text>" in text for name in ("手机", "מנורה"))
 
 
 def test_nothing_to_draw_is_said(report: Report, shop: Dataset, tmp_path: Path) -> None:
