@@ -36,12 +36,14 @@ def fit_to_catalogue(
         raise ModelError(
             "this network has no n-grams to fit to a catalogue: export it without one, or train with network.lexical"
         )
-    network.lexical.fit_idf(_tokens(tokenizer, spec, products, network.config.max_tokens))
+    cutting = Tokenizer.from_str(tokenizer.to_str())
+    cutting.enable_truncation(network.config.max_tokens)
+    cutting.no_padding()
+    network.lexical.fit_idf(_tokens(cutting, spec, products))
 
 
-def _tokens(tokenizer: Tokenizer, spec: TextSpec, products: Sequence[Product], most: int) -> Iterator[list[int]]:
-    """Token ids of each product's text, as far as the network reads it."""
+def _tokens(tokenizer: Tokenizer, spec: TextSpec, products: Sequence[Product]) -> Iterator[list[int]]:
+    """Token ids of each product's text."""
     for start in range(0, len(products), AT_ONCE):
         texts = [product_text(product, spec) for product in products[start : start + AT_ONCE]]
-        for encoding in tokenizer.encode_batch(texts):
-            yield encoding.ids[:most]
+        yield from (encoding.ids for encoding in tokenizer.encode_batch(texts))

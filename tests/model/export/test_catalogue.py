@@ -36,12 +36,15 @@ def test_rare_is_what_few_texts_of_the_catalogue_have(text_network: ProductEncod
 def test_what_the_network_does_not_read_does_not_count(text_network: ProductEncoder, tokenizer: Tokenizer) -> None:
     network = copy.deepcopy(text_network)
     assert network.lexical is not None
-    most = network.config.max_tokens
-    title = " ".join(["desk"] * (most - 1) + ["w3"])
-    fit_to_catalogue(network, tokenizer, SPEC, [Product(id="p", title=title)])
-    desk, beyond = (network.lexical.weights.weight[tokenizer.token_to_id(word) + 1].item() for word in ("desk", "w3"))
-    assert desk == pytest.approx(1)
-    assert beyond == pytest.approx(math.log(2) + 1)
+    words = network.config.max_tokens - 2  # beside [CLS] and [SEP]
+    told = tokenizer.to_str()
+    for last, texts in (("w3", 1), ("w4", 0)):
+        title = " ".join(["desk"] * (words - texts) + [last])
+        fit_to_catalogue(network, tokenizer, SPEC, [Product(id="p", title=title)])
+        weights = network.lexical.weights.weight[:, 0]
+        assert weights[tokenizer.token_to_id("desk") + 1].item() == pytest.approx(1)
+        assert weights[tokenizer.token_to_id(last) + 1].item() == pytest.approx(math.log(2 / (1 + texts)) + 1)
+    assert tokenizer.to_str() == told, "the tokenizer of the bundle stays as it was"
 
 
 def test_a_network_without_n_grams_has_nothing_to_fit(text_network: ProductEncoder, tokenizer: Tokenizer) -> None:
