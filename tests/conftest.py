@@ -101,6 +101,12 @@ def _free_port() -> int:
     return free_port()
 
 
+@pytest.fixture
+def other_port() -> int:
+    """Another one, for a second server."""
+    return free_port()
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

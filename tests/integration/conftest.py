@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -246,7 +247,7 @@ class Service:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
-        except OSError:
+        except (OSError, http.client.BadStatusLine):  # a client that nobody answers yet may get connected to itself
             return 0, ""
 
     def metric(self, name: str) -> float:

@@ -196,10 +196,10 @@ def test_another_model_under_the_same_name_of_generation_is_refused(filled: Serv
 
 
 def test_a_second_service_takes_over_and_the_first_cannot_write_any_more(
-    filled: Service, reader: redis.Redis, tmp_path: Path
+    filled: Service, reader: redis.Redis, other_port: int, tmp_path: Path
 ) -> None:
     second = type(filled)({**filled.environment, "KINSTREAM_STATE": str(tmp_path / "other")}, tmp_path / "second.log")
-    second.environment["KINSTREAM_METRICS_PORT"] = str(int(filled.environment["KINSTREAM_METRICS_PORT"]) + 1)
+    second.environment["KINSTREAM_METRICS_PORT"] = str(other_port)
     second.start()
     try:
         assert second.metric("kinstream_leader") == 0
