@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from model.bundle import TextSpec
 from model.errors import ModelError
 from model.network import ProductEncoder
-from model.text import product_text
+from model.text import cutting, product_text
 from producer.events import Product
 
 AT_ONCE = 1024
@@ -36,10 +36,7 @@ def fit_to_catalogue(
         raise ModelError(
             "this network has no n-grams to fit to a catalogue: export it without one, or train with network.lexical"
         )
-    cutting = Tokenizer.from_str(tokenizer.to_str())
-    cutting.enable_truncation(network.config.max_tokens)
-    cutting.no_padding()
-    network.lexical.fit_idf(_tokens(cutting, spec, products))
+    network.lexical.fit_idf(_tokens(cutting(tokenizer, network.config.max_tokens), spec, products))
 
 
 def _tokens(tokenizer: Tokenizer, spec: TextSpec, products: Sequence[Product]) -> Iterator[list[int]]:

@@ -18,7 +18,7 @@ from model.data.items import Item, Items
 from model.data.sampler import NONE, PairBatch, PairBatches
 from model.data.text_views import view
 from model.images import pixels
-from model.text import product_text
+from model.text import cutting, product_text
 from model.training.categories import Categories
 from model.training.config import TrainConfig
 from model.training.labels import Labels
@@ -51,9 +51,7 @@ class Collator:
     """
 
     def __init__(self, tokenizer: Tokenizer, tokens: int, text: TextSpec, image: ImageSpec | None) -> None:
-        self._tokenizer = Tokenizer.from_str(tokenizer.to_str())
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(tokens)
+        self._tokenizer = cutting(tokenizer, tokens)
         self._text = text
         self.image = image
 
