@@ -17,6 +17,7 @@ from model.bundle import TextSpec
 from model.errors import ModelError
 from model.network import NetworkConfig
 from model.ranges import Count, Factor, Positive, Rate, Share
+from model.training.precision import Wanted
 
 RECIPES = files("model") / "recipes"
 
@@ -137,7 +138,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         tokens: texts are cut here while training, at ``network.max_tokens`` later.
         view_strength: of text views, from 0 (none) to 1.
         image_view_strength: of image views, likewise.
-        precision: of matrix products: fp32, bf16 or fp16.
+        precision: of matrix products: fp32, bf16, fp16, or auto for half precision where the device computes in it.
         seed: of everything drawn.
         validate_every: steps.
         checkpoint_every: steps.
@@ -165,7 +166,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     tokens: Positive = 64
     view_strength: Share = 0.1
     image_view_strength: Share = 0.0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Wanted = "fp32"
     seed: int = 1
     validate_every: Positive = 100
     checkpoint_every: Positive = 50

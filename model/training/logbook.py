@@ -84,7 +84,7 @@ class Bar:
             TextColumn("training"), BarColumn(), MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]} · rate {task.fields[rate]} ·"), TimeRemainingColumn(),
         )  # fmt: skip
-        self._progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
+        self._progress = Progress(*columns, console=Console(stderr=True, quiet=quiet), disable=quiet)
         self._task = self._progress.add_task("", total=steps, completed=done, loss="…", rate="…")
         self._average: float | None = None
 

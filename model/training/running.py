@@ -25,6 +25,7 @@ from model.training.config import ConfigError, TrainConfig
 from model.training.corpus import Corpus, read
 from model.training.logbook import Bar, Entry, Logbook
 from model.training.objectives import objective
+from model.training.precision import remark
 from model.training.trainer import Trainer, Validate, validated
 from model.training.validation import Validation
 
@@ -79,6 +80,7 @@ class Run:
         self._categories = categories_of(config, (item.product for item in self._corpus.items()))
         minimised = objective(config.loss, network, config.network.dim, self._categories.names)
         self._trainer = Trainer(config, network, minimised, device)
+        self._remark = remark(device, config.precision)
         self._checkpoints = Checkpoints(out / CHECKPOINTS)
 
     def go(self, quiet: bool) -> None:
@@ -87,6 +89,8 @@ class Run:
         steps = self._steps(done)
         log = Logbook(self._out, done) if distributed.rank() == 0 else None
         with Bar(self._config.steps, done, quiet or distributed.rank() > 0) as bar:
+            if self._remark:
+                bar.say(self._remark)
             if done:
                 bar.say(f"going on from step {done}")
             for number in range(done + 1, self._config.steps + 1):

@@ -23,6 +23,7 @@ from model.training.embedding import backpropagate
 from model.training.logbook import Entry
 from model.training.objectives import Objective
 from model.training.optimiser import optimiser_of, schedule_of
+from model.training.precision import precision_on
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -42,12 +43,13 @@ class Trainer:
     ) -> None:
         self._config = config
         self._device = device
+        self._precision = precision_on(device, config.precision)
         self._network = network.to(device)
         self._objective = objective
         objective.extra.to(device)
         self._optimiser = optimiser_of(config, network, objective.extra)
         self._schedule = schedule_of(config, self._optimiser)
-        self._scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._precision == "fp16")
         self._begun = _begun(network) if config.pretrained_share else []
         self.best, self.since_best = -math.inf, 0
 
@@ -100,7 +102,7 @@ class Trainer:
             return self._objective(distributed.gathered_pairs(own, step.labels.pairs), slow, labels)
 
         def embed(chunk: int) -> Tensor:
-            with self._precision():
+            with self._rounded():
                 vectors: Tensor = self._network(**chunks[chunk])
             return vectors.float()
 
@@ -147,10 +149,10 @@ class Trainer:
             return None
         return distributed.gathered_pairs(torch.cat([slow(**chunk) for chunk in chunks]), pairs)
 
-    def _precision(self) -> AbstractContextManager[Any]:
-        if self._config.precision == "fp32":
+    def _rounded(self) -> AbstractContextManager[Any]:
+        if self._precision == "fp32":
             return nullcontext()
-        return torch.autocast(self._device.type, DTYPES[self._config.precision])
+        return torch.autocast(self._device.type, DTYPES[self._precision])
 
     def _update(self) -> None:
         trained = [parameter for group in self._optimiser.param_groups for parameter in group["params"]]
