@@ -68,7 +68,7 @@ bench-main: setup bundle ## Measure the pipeline against its limits; the last li
 bench-engine: setup ## Measure the neighbour engine against others, 20 minutes at most; the last line is JSON.
 	@$(BIN)/python ops/bench/engine.py --plot docs/cost-model.svg --json .local/bench-engine.json
 
-bench-model: setup-train bundle ## Train the recipes unless that is done, an hour at most, and measure them; the last line is JSON.
+bench-model: setup-train bundle ## Train the recipes unless that is done, in an hour, and measure them; the last line is JSON.
 	@$(BIN)/python ops/bench/model_quality.py --json .local/bench-model.json --plots .local/bench-model
 
 CHAOS := SEED KILLS REDIS_FAULTS BROKER_FAULTS NETWORK_FAULTS MINUTES ONLY TIMES

@@ -14,6 +14,7 @@ import typer
 
 from model.errors import ModelError
 from producer.errors import ProducerError
+from producer.progress import progress
 
 if TYPE_CHECKING:
     from model.training.config import TrainConfig
@@ -76,9 +77,13 @@ def export(
     Example: kinstream model export runs/english --catalogue products.jsonl
     """
     with _told():
-        from model.export.run import export_run
+        from model.data.readers import read_own
+        from model.export.run import Catalogue, export_run
 
-        lines = export_run(run, out or run, variant, dim, catalogue)
+        with progress("weighing n-grams") as shown:
+            products = [] if catalogue is None else list(read_own(catalogue).products.values())
+            served = None if catalogue is None else Catalogue(catalogue.name, products, shown)
+            lines = export_run(run, out or run, variant, dim, served)
     for line in lines:
         typer.echo(f"kinstream: {line}", err=True)
 
@@ -107,7 +112,8 @@ def evaluate(
         from model.evaluation.report import write_report
 
         say = Console(stderr=True, highlight=False).print
-        report = report_of([*(baseline or []), *bundles], baseline or [], sets or SETS, data, seed, say)
+        with progress("encoding") as shown:
+            report = report_of([*(baseline or []), *bundles], baseline or [], sets or SETS, data, seed, say, shown)
         show(grids(report), Console(highlight=False))
         if as_json is not None:
             write_report(as_json, report)
@@ -141,7 +147,8 @@ def compare(
 
         read = ImageFiles(images).read if images is not None else None
         products = list(read_own(catalogue).products.values())
-        found = compare_bundles(first, second, products, k, examples, read)
+        with progress("encoding") as shown:
+            found = compare_bundles(first, second, products, k, examples, read, shown)
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())
     else:

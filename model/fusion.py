@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model.lexical import SMALLEST
 from model.ranges import Positive, Share
 
 WEIGHT_ONE = math.log(math.e - 1)
@@ -121,8 +122,8 @@ class GatedFusion(nn.Module):
     def forward(self, text: Tensor, image: Tensor, has_text: Tensor, has_image: Tensor) -> Tensor:
         """Fuse."""
         text, image = self.text_norm(text), self.image_norm(image)
-        words = _or(functional.normalize(self.text(text), dim=1, eps=1e-6), self.no_text, has_text)
-        look = _or(functional.normalize(self.image(image), dim=1, eps=1e-6), self.no_image, has_image)
+        words = _or(functional.normalize(self.text(text), dim=1, eps=SMALLEST), self.no_text, has_text)
+        look = _or(functional.normalize(self.image(image), dim=1, eps=SMALLEST), self.no_image, has_image)
         weights = functional.softplus(self.gate(torch.cat([text * has_text, has_text, has_image], dim=1)))
         return weights[:, :1] * words + weights[:, 1:] * look
 

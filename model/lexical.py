@@ -99,9 +99,8 @@ class LexicalBranch(nn.Module):
         nn.init.ones_(self.weights.weight)
         self.log_gains = nn.Parameter(torch.tensor([0.0, math.log(config.digits)]).repeat(config.longest, 1))
         self.scale = nn.Parameter(torch.tensor(config.scale))
-        self.register_buffer("symbols", torch.arange(1, vocabulary + 1))
-        self.register_buffer("factors", torch.full((vocabulary,), MULTIPLIER))
-        self.register_buffer("has_digit", torch.zeros(vocabulary))
+        for name, unread in zip(("symbols", "factors", "has_digit"), _unread(vocabulary), strict=True):
+            self.register_buffer(name, unread)
 
     def read_vocabulary(self, tokenizer: Tokenizer) -> None:
         """Learn which ids are special tokens, what the others spell, and which have a digit.
@@ -126,9 +125,7 @@ class LexicalBranch(nn.Module):
 
     def _marks(self, tokenizer: Tokenizer) -> tuple[Tensor, Tensor, Tensor]:
         """``symbols``, ``factors`` and ``has_digit`` of a tokenizer."""
-        size = len(self.symbols)
-        symbols, factors = torch.arange(1, size + 1), torch.full((size,), MULTIPLIER)
-        has_digit = torch.zeros(size)
+        symbols, factors, has_digit = _unread(len(self.symbols))
         for word, id in tokenizer.get_vocab().items():
             has_digit[id] = float(any(character.isdigit() for character in word))
             if self.spelling:
@@ -218,6 +215,11 @@ class LexicalBranch(nn.Module):
         hashes, valid = torch.cat([part[0] for part in parts], 1), torch.cat([part[1] for part in parts], 1)
         for one, present in zip(hashes % self.buckets, valid.bool(), strict=True):
             yield one[present].unique()
+
+
+def _unread(vocabulary: int) -> tuple[Tensor, Tensor, Tensor]:
+    """``symbols``, ``factors`` and ``has_digit`` where nothing is known of the tokens but their ids."""
+    return torch.arange(1, vocabulary + 1), torch.full((vocabulary,), MULTIPLIER), torch.zeros(vocabulary)
 
 
 def _spelt(word: str) -> tuple[int, int]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from consumer.commands import options
-from consumer.commands.output import note, print_json, print_table, progress
+from consumer.commands.output import note, print_json, print_table
 from consumer.errors import KinstreamError
+from producer.progress import progress
 
 if TYPE_CHECKING:
     from consumer.types import Export

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from model.data.readers import read_named
 from model.data.splits import held_out
+from model.evaluation.bundles import Shown
 from model.evaluation.evaluate import Say, Settings, benchmarks, evaluate, with_baselines
 from model.evaluation.report import Report
 from model.runtime import OnnxEncoder
@@ -16,7 +17,13 @@ TEST_SHARE = 0.2
 
 
 def report_of(
-    bundles: Sequence[Path], baselines: Sequence[Path], sets: Sequence[str], data: Path, seed: int, say: Say
+    bundles: Sequence[Path],
+    baselines: Sequence[Path],
+    sets: Sequence[str],
+    data: Path,
+    seed: int,
+    say: Say,
+    shown: Shown = lambda done, total: None,
 ) -> Report:
     """Measure bundles on the test splits of data sets, beside the lexical baselines.
 
@@ -27,6 +34,7 @@ def report_of(
         data: the folder that they lie in.
         seed: of the intervals.
         say: takes a line on what is being done.
+        shown: is told how many products an encoder has encoded.
 
     Raises:
         BundleError: a bundle is damaged or unsound.
@@ -42,7 +50,7 @@ def report_of(
         for dataset in datasets
         for mark in benchmarks(dataset, [] if dataset.pairs else held_out(dataset, TEST_SHARE))
     ]
-    return evaluate(with_baselines(encoders, zero_shot), marks, Settings(seed), say)
+    return evaluate(with_baselines(encoders, zero_shot, shown), marks, Settings(seed), say)
 
 
 def names_of(bundles: Sequence[Path]) -> dict[str, Path]:

@@ -14,8 +14,13 @@ from model.runtime import OnnxEncoder
 from model.text import product_text
 from producer.events import Product
 
+BLOCK = 1024
+"""Products that are encoded between two looks at how far it is."""
+
 ReadImage = Callable[[str], bytes]
 """The bytes of the image that a product names."""
+Shown = Callable[[int, int], None]
+"""Takes how many are done, and of how many."""
 
 
 class Encoder(Protocol):
@@ -30,14 +35,17 @@ class Encoder(Protocol):
 
 
 class BundleRanker:
-    """Cosine of the vectors of an encoder."""
+    """Cosine of the vectors of an encoder; ``shown`` is told how many products are encoded."""
 
-    def __init__(self, encoder: Encoder, read_image: ReadImage | None = None) -> None:
+    def __init__(
+        self, encoder: Encoder, read_image: ReadImage | None = None, shown: Shown = lambda done, total: None
+    ) -> None:
         self.modalities: frozenset[Modality] = frozenset(
             ("text", "image", "both") if encoder.wants_images else ("text",)
         )
         self._encoder = encoder
         self._read_image = read_image
+        self._shown = shown
 
     def over(self, products: Sequence[Product]) -> BundleSpace:
         """Encode each product; one that has nothing to encode gets zeros, so similarity 0 to all.
@@ -54,6 +62,14 @@ class BundleRanker:
         return BundleSpace({product.id: at for at, product in enumerate(products)}, vectors)
 
     def _encode(self, products: Sequence[Product]) -> Vectors:
+        parts = []
+        for start in range(0, len(products), BLOCK):
+            self._shown(start, len(products))
+            parts.append(self._block(products[start : start + BLOCK]))
+        self._shown(len(products), len(products))
+        return np.concatenate(parts)
+
+    def _block(self, products: Sequence[Product]) -> Vectors:
         if not self._encoder.wants_images:
             return self._encoder.encode(products)
         return self._encoder.encode(products, [self._image(product) for product in products])

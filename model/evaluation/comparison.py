@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.evaluation.bundles import BundleRanker, ReadImage
+from model.evaluation.bundles import BundleRanker, ReadImage, Shown
 from model.evaluation.ranking import Vectors
 from model.evaluation.retrieval import DECIMALS
 from model.runtime import OnnxEncoder
@@ -132,8 +132,11 @@ def compare_bundles(
     k: int = 10,
     examples: int = 5,
     read_image: ReadImage | None = None,
+    shown: Shown = lambda done, total: None,
 ) -> Comparison:
     """Encode the catalogue with both bundles and compare; the bundles are named by folder where their names agree.
+
+    ``shown`` is told how many products each has encoded.
 
     Raises:
         BundleError: a bundle is damaged or unsound.
@@ -143,7 +146,7 @@ def compare_bundles(
     alike = encoders[0].name == encoders[1].name
     names = [str(folder) if alike else encoder.name for folder, encoder in zip((first, second), encoders, strict=True)]
     vectors = [
-        BundleRanker(encoder, read_image).over(products).vectors([product.id for product in products])
+        BundleRanker(encoder, read_image, shown).over(products).vectors([product.id for product in products])
         for encoder in encoders
     ]
     return compare(products, (names[0], vectors[0]), (names[1], vectors[1]), k, examples)

@@ -10,7 +10,7 @@ import msgspec
 from model.data.dataset import Dataset
 from model.data.image_files import ImageFiles
 from model.evaluation.baselines import lexical_baselines
-from model.evaluation.bundles import BundleRanker, Encoder
+from model.evaluation.bundles import BundleRanker, Encoder, Shown
 from model.evaluation.geometry import geometry
 from model.evaluation.measures import Measured, differences, fusions, language_means, measured, pair_row
 from model.evaluation.pairs import score_pairs
@@ -88,8 +88,15 @@ def benchmarks(dataset: Dataset, held_out: Collection[str] = ()) -> list[Benchma
     return [replace(plain, dataset=replace(dataset, products=asked)), *told]
 
 
-def with_baselines(encoders: Mapping[str, Encoder], zero_shot: Collection[str] = ()) -> SystemsFor:
-    """The lexical baselines of the language of each data set, then the encoders by name; ``zero_shot`` are baselines too.
+def with_baselines(
+    encoders: Mapping[str, Encoder], zero_shot: Collection[str] = (), shown: Shown = lambda done, total: None
+) -> SystemsFor:
+    """The lexical baselines of the language of each data set, then the encoders by name.
+
+    Args:
+        encoders: by name.
+        zero_shot: names of those that are baselines too.
+        shown: is told how many products an encoder has encoded.
 
     Raises:
         DataError: when called for a data set whose images do not exist.
@@ -98,7 +105,8 @@ def with_baselines(encoders: Mapping[str, Encoder], zero_shot: Collection[str] =
     def systems(dataset: Dataset) -> list[System]:
         read_image = ImageFiles(dataset.images).read if dataset.images else None
         encoded = [
-            System(name, BundleRanker(encoder, read_image), name in zero_shot) for name, encoder in encoders.items()
+            System(name, BundleRanker(encoder, read_image, shown), name in zero_shot)
+            for name, encoder in encoders.items()
         ]
         return [*lexical_baselines(dataset.language), *encoded]
 

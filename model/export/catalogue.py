@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tokenizers import Tokenizer
 
@@ -17,7 +17,11 @@ AT_ONCE = 1024
 
 
 def fit_to_catalogue(
-    network: ProductEncoder, tokenizer: Tokenizer, spec: TextSpec, products: Sequence[Product]
+    network: ProductEncoder,
+    tokenizer: Tokenizer,
+    spec: TextSpec,
+    products: Sequence[Product],
+    shown: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Set the weights of the lexical branch to the inverse document frequencies of the catalogue.
 
@@ -28,6 +32,7 @@ def fit_to_catalogue(
         tokenizer: its own.
         spec: how a product becomes text.
         products: the catalogue.
+        shown: takes how many products are done, and of how many.
 
     Raises:
         ModelError: the network has no lexical branch.
@@ -36,11 +41,14 @@ def fit_to_catalogue(
         raise ModelError(
             "this network has no n-grams to fit to a catalogue: export it without one, or train with network.lexical"
         )
-    network.lexical.fit_idf(_tokens(cutting(tokenizer, network.config.max_tokens), spec, products))
+    network.lexical.fit_idf(_tokens(cutting(tokenizer, network.config.max_tokens), spec, products, shown))
 
 
-def _tokens(tokenizer: Tokenizer, spec: TextSpec, products: Sequence[Product]) -> Iterator[list[int]]:
+def _tokens(
+    tokenizer: Tokenizer, spec: TextSpec, products: Sequence[Product], shown: Callable[[int, int], None]
+) -> Iterator[list[int]]:
     """Token ids of each product's text."""
     for start in range(0, len(products), AT_ONCE):
+        shown(start, len(products))
         texts = [product_text(product, spec) for product in products[start : start + AT_ONCE]]
         yield from (encoding.ids for encoding in tokenizer.encode_batch(texts))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -14,7 +15,6 @@ from tokenizers import Tokenizer
 
 from model.bundle import ENCODER, MANIFEST, TOKENIZER, TextSpec
 from model.checkpoint import unpacked
-from model.data.readers import read_own
 from model.errors import ModelError
 from model.export.bundle import About, export
 from model.export.card import CARD, Card
@@ -28,6 +28,7 @@ from model.training import logbook
 from model.training.checkpoints import BEST, Checkpoint, Checkpoints
 from model.training.config import Source, TrainConfig
 from model.training.running import CHECKPOINTS, CONFIG
+from producer.events import Product
 
 FULL = "fp32"
 KINDS = (FULL, *get_args(Kind))
@@ -37,8 +38,23 @@ PROBES = 200
 """Texts that a variant's drift is measured on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Products to fit the weights of n-grams to.
+
+    Attributes:
+        name: how the model card calls it.
+        products: all of them.
+        shown: takes how many are done, and of how many.
+    """
+
+    name: str
+    products: Sequence[Product]
+    shown: Callable[[int, int], None] = lambda done, total: None
+
+
 def export_run(
-    run: Path, out: Path, kind: str = FULL, dim: int | None = None, catalogue: Path | None = None
+    run: Path, out: Path, kind: str = FULL, dim: int | None = None, catalogue: Catalogue | None = None
 ) -> list[str]:
     """Make a bundle of the best checkpoint of a training.
 
@@ -47,7 +63,7 @@ def export_run(
         out: folder of the bundle, which may be the same.
         kind: fp32, fp16 or int8.
         dim: keep the first so many numbers of a vector; None keeps all.
-        catalogue: a file of products to fit the weights of n-grams to; None keeps those of the training.
+        catalogue: None keeps the weights of n-grams of the training.
 
     Returns:
         What was made, a line each.
@@ -55,7 +71,6 @@ def export_run(
     Raises:
         ModelError: there is no such kind, no finished training, nothing to fit to a catalogue, or the bundle does not
             agree with the network.
-        ProducerError: the catalogue cannot be read.
     """
     if kind not in KINDS:
         raise ModelError(f"variant={kind!r} is not known: choose one of {', '.join(KINDS)}")
@@ -93,11 +108,10 @@ def _source_of(config: NetworkConfig) -> str:
     return f"trained by kinstream, from {' and '.join(known) or 'random weights'}"
 
 
-def _fitted(network: ProductEncoder, tokenizer: Tokenizer, spec: TextSpec, file: Path) -> str:
-    """Fit the weights of n-grams to the products of a file; returns what to say of it."""
-    products = list(read_own(file).products.values())
-    fit_to_catalogue(network, tokenizer, spec, products)
-    return f"weights of n-grams are those of {len(products):,} products in {file.name}"
+def _fitted(network: ProductEncoder, tokenizer: Tokenizer, spec: TextSpec, catalogue: Catalogue) -> str:
+    """Fit the weights of n-grams; returns what to say of it."""
+    fit_to_catalogue(network, tokenizer, spec, catalogue.products, catalogue.shown)
+    return f"weights of n-grams are those of {len(catalogue.products):,} products in {catalogue.name}"
 
 
 def _card(run: Path, config: TrainConfig, best: Checkpoint, fitted: Sequence[str]) -> Card:

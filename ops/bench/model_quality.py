@@ -1,4 +1,4 @@
-"""The recipes' encoders against baselines on test splits: `make bench-model`, at most an hour on two cores from nothing.
+"""The recipes' encoders against baselines on test splits: `make bench-model`, an hour on two cores with bf16.
 
 * abt_buy, amazon_google, wdc_lspc, ali_zh: r1 and r10, recall within the first 1 and 10 of the trained encoder's lists, and
   k995, the length of lists that hold 99.5 % of all matches; beside them the best of TF-IDF, BM25 and a pretrained encoder as

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from model.data.dataset import Dataset
+from model.evaluation import bundles
 from model.evaluation.baselines import EVERYTHING, TITLE, Bm25Ranker, TfidfRanker, bigrams, lexical_baselines, words
 from model.evaluation.bundles import BundleRanker, bundle_system
 from model.evaluation.ranking import VectorSpace, view
@@ -128,6 +129,23 @@ def test_an_encoder_that_reads_no_images_is_given_none(counting_encoder: Callabl
     space = BundleRanker(counting_encoder(), lambda path: b"\0").over([RED, Product(id="x", image="x.jpg")])
 
     assert np.linalg.norm(space.vectors(["r", "x"]), axis=1).tolist() == pytest.approx([1, 0])
+
+
+def test_it_says_how_many_products_are_encoded(
+    counting_encoder: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products = [Product(id=f"p{row}", title=f"lamp {row}") for row in range(5)] + [Product(id="empty")]
+    whole = BundleRanker(counting_encoder()).over(products)
+    monkeypatch.setattr(bundles, "BLOCK", 2)
+    said: list[tuple[int, int]] = []
+    encoder = counting_encoder()
+
+    parts = BundleRanker(encoder, shown=lambda done, total: said.append((done, total))).over(products)
+
+    assert said == [(0, 5), (2, 5), (4, 5), (5, 5)]
+    assert encoder.encoded == [f"p{row}" for row in range(5)]
+    ids = [product.id for product in products]
+    assert (parts.vectors(ids) == whole.vectors(ids)).all()
 
 
 def test_nothing_at_all_to_encode_is_refused(counting_encoder: Callable[..., Any]) -> None:

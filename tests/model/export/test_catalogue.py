@@ -22,7 +22,9 @@ def test_rare_is_what_few_texts_of_the_catalogue_have(text_network: ProductEncod
     assert lexical is not None
     gains, scale = lexical.log_gains.clone(), lexical.scale.clone()
     products = [Product(id=f"p{row}", title="desk" if row % 4 else "w1 w1", brand="w2") for row in range(2 * AT_ONCE)]
-    fit_to_catalogue(network, tokenizer, SPEC, products)
+    said: list[tuple[int, int]] = []
+    fit_to_catalogue(network, tokenizer, SPEC, products, lambda done, total: said.append((done, total)))
+    assert said == [(0, 2 * AT_ONCE), (AT_ONCE, 2 * AT_ONCE)]
     weights = {
         word: lexical.weights.weight[tokenizer.token_to_id(word) + 1].item() for word in ("desk", "w1", "w2", "w9")
     }
