@@ -5,6 +5,8 @@ PYTHON ?= python3
 MODEL := .local/models/default
 UV_VERSION := 0.13.9
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
+# Compiled once, as pip does it, not in every process where Python may not write: a start takes a second, not four.
+INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 unexport UV_PYTHON
 
 .DEFAULT_GOAL := help
@@ -20,15 +22,15 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@echo "installing the locked packages (hnswlib is compiled, half a minute) …"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@$(INSTALL) --no-deps -e .
 	@touch $@
 
 setup-train: $(VENV)/.trains ## Add what training needs to .venv: torch and its friends, 3 GB.
 
 $(VENV)/.trains: $(VENV)/.installed requirements/train.txt
 	@echo "installing torch and what else trains, 3 GB …"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/train.txt
+	@$(INSTALL) --require-hashes -r requirements/train.txt
 	@touch $@
 
 bundle: $(MODEL)/manifest.json ## Build the default model bundle from published weights.
