@@ -80,9 +80,10 @@ def export(
         from model.data.readers import read_own
         from model.export.run import Catalogue, export_run
 
-        with progress("weighing n-grams") as shown:
-            products = [] if catalogue is None else list(read_own(catalogue).products.values())
-            served = None if catalogue is None else Catalogue(catalogue.name, products, shown)
+        with progress("exporting") as shown:
+            served = None
+            if catalogue is not None:
+                served = Catalogue(catalogue.name, list(read_own(catalogue).products.values()), shown)
             lines = export_run(run, out or run, variant, dim, served)
     for line in lines:
         typer.echo(f"kinstream: {line}", err=True)
