@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from consumer.metric import exact_scores
 from consumer.types import Export
+from producer.progress import Shown, silent
 
 ROWS = 1024
 """Lists checked at a time."""
@@ -69,7 +70,7 @@ def verify(
     stored_ids: Iterable[str],
     sample: int | None = None,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Shown = silent,
 ) -> Verification:
     """Compare the stored lists with the exact ones.
 

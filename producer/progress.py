@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
+
+Shown: TypeAlias = Callable[[int, int], None]
+"""Takes how many are done, and of how many."""
+
+
+def silent(done: int, total: int) -> None:
+    """Show nothing."""
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error while it is a terminal; call it with (done, total)."""
+def progress(label: str) -> Iterator[Shown]:
+    """A bar on standard error while it is a terminal."""
     from rich.console import Console  # noqa: PLC0415  # only for commands that show one
     from rich.progress import Progress  # noqa: PLC0415
 

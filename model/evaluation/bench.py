@@ -7,10 +7,10 @@ from pathlib import Path
 
 from model.data.readers import read_named
 from model.data.splits import held_out
-from model.evaluation.bundles import Shown
 from model.evaluation.evaluate import Say, Settings, benchmarks, evaluate, with_baselines
 from model.evaluation.report import Report
 from model.runtime import OnnxEncoder
+from producer.progress import Shown, silent
 
 TEST_SHARE = 0.2
 """Of the products of a set whose pairs do not say which ones no training may see."""
@@ -23,7 +23,7 @@ def report_of(
     data: Path,
     seed: int,
     say: Say,
-    shown: Shown = lambda done, total: None,
+    shown: Shown = silent,
 ) -> Report:
     """Measure bundles on the test splits of data sets, beside the lexical baselines.
 

@@ -13,14 +13,13 @@ from model.evaluation.ranking import Modality, Scorer, System, Vectors
 from model.runtime import OnnxEncoder
 from model.text import product_text
 from producer.events import Product
+from producer.progress import Shown, silent
 
 BLOCK = 1024
 """Products that are encoded between two looks at how far it is."""
 
 ReadImage = Callable[[str], bytes]
 """The bytes of the image that a product names."""
-Shown = Callable[[int, int], None]
-"""Takes how many are done, and of how many."""
 
 
 class Encoder(Protocol):
@@ -37,9 +36,7 @@ class Encoder(Protocol):
 class BundleRanker:
     """Cosine of the vectors of an encoder; ``shown`` is told how many products are encoded."""
 
-    def __init__(
-        self, encoder: Encoder, read_image: ReadImage | None = None, shown: Shown = lambda done, total: None
-    ) -> None:
+    def __init__(self, encoder: Encoder, read_image: ReadImage | None = None, shown: Shown = silent) -> None:
         self.modalities: frozenset[Modality] = frozenset(
             ("text", "image", "both") if encoder.wants_images else ("text",)
         )

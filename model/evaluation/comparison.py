@@ -9,11 +9,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.evaluation.bundles import BundleRanker, ReadImage, Shown
+from model.evaluation.bundles import BundleRanker, ReadImage
 from model.evaluation.ranking import Vectors
 from model.evaluation.retrieval import DECIMALS
 from model.runtime import OnnxEncoder
 from producer.events import Product
+from producer.progress import Shown, silent
 
 BLOCK = 256
 
@@ -132,7 +133,7 @@ def compare_bundles(
     k: int = 10,
     examples: int = 5,
     read_image: ReadImage | None = None,
-    shown: Shown = lambda done, total: None,
+    shown: Shown = silent,
 ) -> Comparison:
     """Encode the catalogue with both bundles and compare; the bundles are named by folder where their names agree.
 

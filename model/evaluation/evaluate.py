@@ -10,7 +10,7 @@ import msgspec
 from model.data.dataset import Dataset
 from model.data.image_files import ImageFiles
 from model.evaluation.baselines import lexical_baselines
-from model.evaluation.bundles import BundleRanker, Encoder, Shown
+from model.evaluation.bundles import BundleRanker, Encoder
 from model.evaluation.geometry import geometry
 from model.evaluation.measures import Measured, differences, fusions, language_means, measured, pair_row
 from model.evaluation.pairs import score_pairs
@@ -19,6 +19,7 @@ from model.evaluation.report import GeometryRow, PairRow, Report, Scope
 from model.evaluation.retrieval import search
 from model.evaluation.tasks import Task, cluster_mates, one_catalogue, same_attributes, two_tables
 from model.evaluation.variants import VARIANTS, variant
+from producer.progress import Shown, silent
 
 CUTS = tuple(range(1, 51))
 VALID = "valid"
@@ -89,7 +90,7 @@ def benchmarks(dataset: Dataset, held_out: Collection[str] = ()) -> list[Benchma
 
 
 def with_baselines(
-    encoders: Mapping[str, Encoder], zero_shot: Collection[str] = (), shown: Shown = lambda done, total: None
+    encoders: Mapping[str, Encoder], zero_shot: Collection[str] = (), shown: Shown = silent
 ) -> SystemsFor:
     """The lexical baselines of the language of each data set, then the encoders by name.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from tokenizers import Tokenizer
 
@@ -11,6 +11,7 @@ from model.errors import ModelError
 from model.network import ProductEncoder
 from model.text import cutting, product_text
 from producer.events import Product
+from producer.progress import Shown, silent
 
 AT_ONCE = 1024
 """Texts that are cut into tokens in one call."""
@@ -21,7 +22,7 @@ def fit_to_catalogue(
     tokenizer: Tokenizer,
     spec: TextSpec,
     products: Sequence[Product],
-    shown: Callable[[int, int], None] = lambda done, total: None,
+    shown: Shown = silent,
 ) -> None:
     """Set the weights of the lexical branch to the inverse document frequencies of the catalogue.
 
@@ -44,9 +45,7 @@ def fit_to_catalogue(
     network.lexical.fit_idf(_tokens(cutting(tokenizer, network.config.max_tokens), spec, products, shown))
 
 
-def _tokens(
-    tokenizer: Tokenizer, spec: TextSpec, products: Sequence[Product], shown: Callable[[int, int], None]
-) -> Iterator[list[int]]:
+def _tokens(tokenizer: Tokenizer, spec: TextSpec, products: Sequence[Product], shown: Shown) -> Iterator[list[int]]:
     """Token ids of each product's text."""
     for start in range(0, len(products), AT_ONCE):
         shown(start, len(products))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -29,6 +29,7 @@ from model.training.checkpoints import BEST, Checkpoint, Checkpoints
 from model.training.config import Source, TrainConfig
 from model.training.running import CHECKPOINTS, CONFIG
 from producer.events import Product
+from producer.progress import Shown, silent
 
 FULL = "fp32"
 KINDS = (FULL, *get_args(Kind))
@@ -50,7 +51,7 @@ class Catalogue:
 
     name: str
     products: Sequence[Product]
-    shown: Callable[[int, int], None] = lambda done, total: None
+    shown: Shown = silent
 
 
 def export_run(

@@ -1,4 +1,4 @@
-"""How far recall@1 can rise on the two small shops: `python ops/bench/label_limit.py`, five to ten minutes on two cores.
+"""How far recall@1 rises on the two small shops, whatever ranks: `python ops/bench/label_limit.py`, five to ten minutes.
 
 Each match of the splits train and valid is asked, by rankings that learnt nothing from labels: TF-IDF, BM25, two encoders as
 they were published, and the mean of these four. Then by one that does learn from labels, and looks at two texts at a time,
@@ -96,16 +96,20 @@ def limits(dataset: Dataset) -> Found:
     everyone = scores_of(dataset, sides, task.candidates)
     own = {name: scores[asked] for name, scores in everyone.items()}
     whole = np.mean([scaled(scores) for scores in everyone.values()], axis=0)
-    rankings = {**own, MEAN: whole[asked], OTHERS: without_hubs(whole)[asked]}
+    mean, others = whole[asked], without_hubs(whole)[asked]
     told.print(f"{dataset.name}: both texts read together …")
-    pairs = Pairs(dataset.products, task, whole[asked])
-    rankings[READ] = pairs.ranked(list(own.values()), prices=False)
-    rankings[ALL] = pairs.ranked([*own.values(), rankings[OTHERS]], prices=True)
+    pairs = Pairs(dataset.products, task, mean)
+    rankings = {
+        **own,
+        MEAN: mean,
+        READ: pairs.ranked(list(own.values()), prices=False),
+        OTHERS: others,
+        ALL: pairs.ranked([*own.values(), others], prices=True),
+    }
     tables = {name: search(task, Fixed(scores)) for name, scores in rankings.items()}
     found = {name: estimate(recall(table, 1), len(table.answers)) for name, table in tables.items()}
     most = len(task.queries) / sum(len(query.right) for query in task.queries)
-    order = [*own, MEAN, READ, OTHERS, ALL]
-    return {name: found[name] for name in order} | {"queries / matches": Estimate(most, most, most)}
+    return found | {"queries / matches": Estimate(most, most, most)}
 
 
 def scores_of(dataset: Dataset, queries: Sequence[str], candidates: Sequence[str]) -> dict[str, Matrix]:
@@ -135,7 +139,6 @@ class Pairs:
     def __init__(self, products: Mapping[str, Product], task: Task, first: Matrix) -> None:
         self._products, self._task, self._first = products, task, first
         self._near = np.argsort(-first, axis=1, kind="stable")[:, :CANDIDATES]
-        self._rows = np.arange(len(first))[:, None]
 
     def ranked(self, scores: Sequence[Matrix], prices: bool) -> Matrix:
         """Scores [queries, candidates] learnt from the labels of other queries; those not ranked again are last."""
@@ -151,7 +154,7 @@ class Pairs:
                 ).fit(features[known], right[known])
                 chances[asked] = learnt.predict_proba(features[asked])[:, 1]
         again = self._first - self._first.max() - 1
-        again[self._rows, self._near] = chances.reshape(self._near.shape)
+        np.put_along_axis(again, self._near, chances.reshape(self._near.shape), axis=1)
         return again
 
     def _labels(self) -> NDArray[np.bool_]:
@@ -165,10 +168,12 @@ class Pairs:
     def _features(self, scores: Sequence[Matrix], prices: bool) -> Iterator[list[float]]:
         for row, (query, near) in enumerate(zip(self._task.queries, self._near, strict=True)):
             asked = self._products[query.id]
+            rows = [of[row] for of in scores]
+            tops = [(of, of.max()) for of in (*rows, self._first[row])]
             for rank, at in enumerate(near):
                 other = self._products[self._task.candidates[at]]
-                told_by = [float(of[row, at]) for of in scores]
-                behind = [float(of[row, at] - of[row].max()) for of in (*scores, self._first)]
+                told_by = [float(of[at]) for of in rows]
+                behind = [float(of[at] - top) for of, top in tops]
                 yield [rank, *told_by, *behind, *shared(asked, other), *([_dearer(asked, other)] if prices else [])]
 
 
